@@ -1,0 +1,118 @@
+"""What comes out: receipts, standings and explanations. Values, readable as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from loyaltykit.earning import Award
+from loyaltykit.ledger import Balance, Lot
+
+
+@attrs.frozen
+class Receipt:
+    """What came of a fact or a command.
+
+    `points` is the change of the member's points by it (pending ones included), `shortfall` what could not be taken
+    back. `status` is ``applied``, or ``waiting`` for a fact whose order has not been heard of yet. `award` is there
+    for orders and activities; `cash`, `gift_card` and `points_back` say what a refund gives back to the customer.
+    `replayed` says that it had been recorded before; it does not count when receipts are compared.
+    """
+
+    key: str
+    kind: str
+    member: str
+    at: datetime
+    status: str
+    points: int = 0
+    changes: tuple[tuple[str, int], ...] = ()
+    shortfall: int = 0
+    award: Award | None = None
+    cash: Decimal | None = None
+    gift_card: Decimal | None = None
+    points_back: int = 0
+    ignored: tuple[str, ...] = ()
+    replayed: bool = attrs.field(default=False, eq=False)
+
+    def change(self, unit: str) -> int:
+        """Return the change in one unit."""
+        return dict(self.changes).get(unit, 0)
+
+
+@attrs.frozen
+class Expiring:
+    """Points that expire at one instant unless they are spent before."""
+
+    at: datetime
+    points: int
+
+
+@attrs.frozen
+class Standing:
+    """Where a member stands at an instant: the balance of every unit, and what expires when."""
+
+    member: str
+    at: datetime
+    balances: tuple[Balance, ...]
+    lots: tuple[Lot, ...]
+    expiring: tuple[Expiring, ...]
+    profile: Any = None
+
+    def balance(self, unit: str = "points") -> Balance:
+        """Return the balance of one unit, empty if the member never had any."""
+        for balance in self.balances:
+            if balance.unit == unit:
+                return balance
+        return Balance(unit, self.at)
+
+    @property
+    def available(self) -> int:
+        """What can be spent of the unit ``points``."""
+        return self.balance().available
+
+    @property
+    def pending(self) -> int:
+        """What will become active of the unit ``points``."""
+        return self.balance().pending
+
+    @property
+    def held(self) -> int:
+        """What is held of the unit ``points``."""
+        return self.balance().held
+
+
+@attrs.frozen
+class Explanation:
+    """A reason with the reasons behind it. Printed as a tree."""
+
+    text: str
+    because: tuple[Explanation, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([self.text, *self._branches(), *self.notes])
+
+    def _branches(self) -> Iterator[str]:
+        for child in self.because:
+            last = child is self.because[-1]
+            yield ("└─ " if last else "├─ ") + child.text
+            for line in child._branches():
+                yield ("   " if last else "│  ") + line
+
+
+@attrs.frozen
+class Page:
+    """A part of a longer list, and where the next part begins; `next` is None at the end."""
+
+    items: tuple[Any, ...]
+    next: str | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)

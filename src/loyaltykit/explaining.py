@@ -1,0 +1,157 @@
+"""Why a balance is what it is: the tree of facts and rules behind it, in words.
+
+Pure: from the records and the books folded from them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from loyaltykit.books import Books, Move
+from loyaltykit.calendar import from_us, local_date, to_us, zone
+from loyaltykit.decisions import Explanation
+from loyaltykit.earning import award
+from loyaltykit.facts import Activity, Order
+from loyaltykit.journal import NEVER, Context, Record
+from loyaltykit.program import Program
+from loyaltykit.wire import loads
+
+_VERBS = {
+    "earn": "earned",
+    "restore": "given back",
+    "reinstate": "reinstated",
+    "transfer_in": "received",
+    "adjust_up": "adjusted",
+    "redeem": "redeemed",
+    "expire": "expired",
+    "claw_back": "taken back",
+    "transfer_out": "sent away",
+    "adjust_down": "adjusted",
+    "activate": "became active",
+    "hold": "held",
+    "release": "released",
+    "repay": "repaid a debt",
+    "term": "got an expiry date",
+}
+
+
+def reason_of(records: Mapping[str, Record]) -> Callable[[str], str | None]:
+    """Return how to say, in words, what an entry follows from: an order, a refund, a key."""
+
+    def reason(source: str) -> str | None:
+        record = records.get(source.partition("+")[0].partition("#")[0])
+        kind, _, name = source.partition(":")
+        if record is None:
+            return {"hold": f"hold {name} ended", "inactivity": "inactivity"}.get(kind)
+        payload = json.loads(record.payload)
+        match record.kind:
+            case "order":
+                revision = payload.get("revision", 1)
+                return f"order {payload['id']}" + (f", revision {revision}" if revision > 1 else "")
+            case "refund":
+                return f"refund {payload['id']} of order {payload['order']}"
+            case "reversal":
+                return f"reversal of refund {payload['refund']} of order {payload['order']}"
+            case "activity":
+                about = payload.get("product") or payload.get("order")
+                return payload["name"] + (f" of {about}" if about else "")
+            case _:
+                what = payload.get("reward") or payload.get("reason")
+                return f"{what} ({name})" if what else name
+
+    return reason
+
+
+def number(points: int) -> str:
+    """Return a number of points with thousands separated and a real minus sign."""
+    return f"{points:,}".replace("-", "−")
+
+
+def explain_account(
+    versions: Mapping[int, Program], program: Program, context: Context, books: Books, unit: str, at: datetime
+) -> Explanation:
+    """Return the tree behind a balance: its sources, and for each the entries that it led to."""
+    row, until = books.unit(unit), to_us(at)
+    reason = reason_of(context.records)
+    groups: dict[str, dict[str, list[Move]]] = {}
+    for move in books.moves:
+        if move[0] == unit and move[2] and move[3] <= until:
+            root = _root(move[4], context.records)
+            groups.setdefault(_group(root, context.records), {}).setdefault(root, []).append(move)
+    because = []
+    for title, stories in groups.items():
+        children = [_told(versions, program, context, moves, reason) for moves in stories.values()]
+        total = sum(move[2] for moves in stories.values() for move in moves)
+        flat = tuple(child for told in children for child in told)
+        because.append(Explanation(f"{number(total)} {title}", flat))
+    balance = row.active - row.debt + row.held
+    head = f"{number(balance)} {unit}"
+    extra = [f"{number(row.pending)} pending"] if row.pending else []
+    extra += [f"{number(row.held)} of them held"] if row.held else []
+    extra += [f"a debt of {number(row.debt)}"] if row.debt else []
+    return Explanation(
+        head + (f" ({', '.join(extra)})" if extra else ""), tuple(because), _next(books, unit, until, program)
+    )
+
+
+def _root(source: str, records: Mapping[str, Record]) -> str:
+    """Return what a source belongs to: a refund to its order, an expired lot to what earned it."""
+    record = records.get(source.partition("+")[0].partition("#")[0])
+    if record is not None and record.ref is not None and record.kind in ("order", "refund", "reversal"):
+        return record.ref
+    return source if record is None else record.key
+
+
+def _group(root: str, records: Mapping[str, Record]) -> str:
+    record = records.get(root)
+    if root.startswith("order:"):
+        return "from orders"
+    if record is not None and record.kind == "activity":
+        return f"for {json.loads(record.payload)['name']}"
+    if record is None:
+        return "by itself"
+    return {"earn": "given by hand", "open": "brought along", "redeem": "redeemed", "capture": "redeemed"}.get(
+        record.kind, record.kind.replace("_", " ")
+    )
+
+
+def _told(
+    versions: Mapping[int, Program], program: Program, context: Context, moves: Iterable[Move],
+    reason: Callable[[str], str | None],
+) -> list[Explanation]:  # fmt: skip
+    told = []
+    for _, kind, amount, when, source, _, given_reason, actor in moves:
+        day = local_date(from_us(when), program.zone)
+        what = given_reason or reason(source) or source
+        how = _breakdown(versions, context.records.get(source)) if kind == "earn" else ""
+        by = f", by {actor}" if actor else ""
+        told.append(Explanation(f"{number(amount)} {_VERBS[kind]}: {what} ({day}){by}{how}"))
+    return told
+
+
+def _breakdown(versions: Mapping[int, Program], record: Record | None) -> str:
+    """Return how an award was computed, from the version of the program that made it."""
+    if record is None or record.kind not in ("order", "activity"):
+        return ""
+    outcome: dict[str, Any] = json.loads(record.outcome)
+    if "version" not in outcome:
+        return ""
+    fact = loads(Order if record.kind == "order" else Activity, record.payload)
+    given = award(versions[outcome["version"]], fact, tier=outcome["tier"], used=outcome["used"])
+    return ": " + "; ".join(given.explain())
+
+
+def _next(books: Books, unit: str, until: int, program: Program) -> tuple[str, ...]:
+    sums: dict[int, int] = {}
+    for lot in books.lots.values():
+        if lot.unit == unit and lot.active + lot.pending and until < lot.expires_at < NEVER:
+            sums[lot.expires_at] = sums.get(lot.expires_at, 0) + lot.active + lot.pending
+    soon = [
+        f"{number(points)} expire on {from_us(when).astimezone(zone(program.zone)):%Y-%m-%d %H:%M}"
+        for when, points in sorted(sums.items())[:3]
+    ]
+    return (f"next: {', '.join(soon)}",) if soon else ()
+

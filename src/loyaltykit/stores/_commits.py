@@ -1,0 +1,71 @@
+"""What every store checks in a commit before it looks at what it holds, and the words in which it refuses one."""
+
+from __future__ import annotations
+
+from loyaltykit.errors import StoreError
+from loyaltykit.journal import Commit
+
+
+def check_commit(commit: Commit) -> str:
+    """Refuse a commit that would break the stream, whatever the store holds: a mistake of the caller.
+
+    Returns:
+        The account's program: what stands before the first slash of its name.
+
+    Raises:
+        StoreError: the account's name is not ``program/member``, the commit has no record, its records do not number
+            on from `expected`, the head does not count them, a key comes twice, or an entry belongs to no record.
+    """
+    program, slash, _ = commit.account.partition("/")
+    if not slash:
+        raise StoreError(f"the account's name {commit.account!r} is not of the form 'program/member'")
+    version = commit.expected
+    for record in commit.records:
+        version += 1
+        if record.version != version:
+            version = -1
+            break
+    if not commit.records or version != commit.head.version:
+        raise StoreError(
+            f"the commit for {commit.account!r} does not number on: after version {commit.expected} come records "
+            f"{[record.version for record in commit.records]} and a head of version {commit.head.version}"
+        )
+    if len(commit.records) > 1 and len({record.key for record in commit.records}) != len(commit.records):
+        raise StoreError(f"the commit for {commit.account!r} has a key twice")
+    for entry in commit.entries:
+        if not commit.expected < entry.version <= version:
+            raise StoreError(
+                f"the commit for {commit.account!r} has an entry for version {entry.version}, but no record"
+            )
+    return program
+
+
+def entry_twice(account: str, version: int, line: int) -> str:
+    """Return the message for an entry that comes twice."""
+    return f"the commit for {account!r} has an entry {version}/{line} twice"
+
+
+def stale(commit: Commit, version: int) -> str:
+    """Return the message of a `StaleVersion`."""
+    return (
+        f"account {commit.account!r} is at version {version}, not {commit.expected}: "
+        "another writer was first; load again and decide again"
+    )
+
+
+def follows_failed(commit: Commit) -> str:
+    """Return the message of a `StaleVersion` for what follows a commit that failed in the same call."""
+    return f"an earlier commit for {commit.account!r} in the same call failed; load again and decide again"
+
+
+def key_twice(account: str, key: str) -> str:
+    """Return the message for a key that the account has recorded already."""
+    return f"account {account!r} has recorded the key {key!r} already; name it in Need.keys and look before deciding"
+
+
+def other_version(program: str, version: int) -> str:
+    """Return the message for a version of a program that is registered with another content."""
+    return (
+        f"version {version} of the program {program!r} is registered with another content; "
+        "give the changed program the next version"
+    )

@@ -1,0 +1,242 @@
+"""The tables of a SQLite store, the statements on them, and the steps that bring an older file up to date.
+
+The tables are plain, so that an analyst can read them with any SQLite tool: one row for each row of
+`loyaltykit.journal`, under the same names. Instants are integer microseconds since 1970 in UTC
+(``datetime(at / 1000000, 'unixepoch')``), "never" is 9223372036854775807, texts that hold structure are JSON::
+
+    SELECT program, unit, sum(active + held - debt) AS points FROM balance JOIN head USING (account) GROUP BY 1, 2;
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from loyaltykit.journal import NEVER, Balance, Entry, Head, Item, Lot, Record
+
+APPLICATION_ID = 0x4C4F5941  # in the file's header, so that `file` and this module know whose it is
+
+_FIRST = f"""
+CREATE TABLE schema (
+    id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    version INTEGER NOT NULL          -- of these tables: how many of the steps have been taken
+) STRICT;
+
+CREATE TABLE program (
+    program TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    effective_from INTEGER NOT NULL,
+    payload TEXT NOT NULL,            -- JSON: the whole program
+    PRIMARY KEY (program, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE head (
+    account TEXT NOT NULL PRIMARY KEY, -- program/member
+    program TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    settled_at INTEGER NOT NULL,
+    next_at INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    note TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX head_due ON head (program, next_at, account) WHERE next_at < {NEVER};
+
+-- Payloads are long, so these rows stand one after the other in the order of recording, whatever their account.
+CREATE TABLE record (
+    account TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    ref TEXT,
+    at INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    status TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    outcome TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX record_key ON record (account, key);
+CREATE INDEX record_ref ON record (account, ref) WHERE ref IS NOT NULL;
+
+CREATE TABLE entry (
+    account TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    unit TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    uses TEXT NOT NULL,
+    reason TEXT,
+    actor TEXT,
+    corrects TEXT,
+    PRIMARY KEY (account, version, line)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lot (
+    account TEXT NOT NULL,
+    lot TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    source TEXT NOT NULL,
+    earned_at INTEGER NOT NULL,
+    active_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    issued INTEGER NOT NULL,
+    pending INTEGER NOT NULL,
+    active INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    spent INTEGER NOT NULL,
+    expired INTEGER NOT NULL,
+    clawed INTEGER NOT NULL,
+    owed INTEGER NOT NULL,
+    excused INTEGER NOT NULL,
+    forgiven INTEGER NOT NULL,
+    PRIMARY KEY (account, lot)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lot_open ON lot (account, unit, expires_at, earned_at, lot) WHERE pending > 0 OR active > 0 OR held > 0;
+CREATE INDEX lot_due ON lot (account, due_at) WHERE due_at < {NEVER};
+CREATE INDEX lot_source ON lot (account, source);
+
+CREATE TABLE balance (
+    account TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    pending INTEGER NOT NULL,
+    active INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    debt INTEGER NOT NULL,
+    reserved INTEGER NOT NULL,
+    receivable INTEGER NOT NULL,
+    forgiven INTEGER NOT NULL,
+    lapse_at INTEGER NOT NULL,
+    earned INTEGER NOT NULL,
+    restored INTEGER NOT NULL,
+    reinstated INTEGER NOT NULL,
+    transferred_in INTEGER NOT NULL,
+    adjusted_up INTEGER NOT NULL,
+    redeemed INTEGER NOT NULL,
+    expired INTEGER NOT NULL,
+    clawed_back INTEGER NOT NULL,
+    transferred_out INTEGER NOT NULL,
+    adjusted_down INTEGER NOT NULL,
+    PRIMARY KEY (account, unit)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE item (
+    account TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    due_at INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (account, kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX item_due ON item (account, due_at) WHERE due_at < {NEVER};
+"""
+
+STEPS: tuple[str, ...] = (_FIRST,)
+"""SQL scripts: the n-th brings a file from schema n - 1 to n. A released step is never changed; a new one follows."""
+
+_STRICT_SINCE = (3, 37, 0)
+
+
+def script(step: str) -> list[str]:
+    """Return the statements of a step, as this machine's SQLite understands them."""
+    if sqlite3.sqlite_version_info < _STRICT_SINCE:
+        step = step.replace(" STRICT, WITHOUT ROWID;", " WITHOUT ROWID;").replace(") STRICT;", ");")
+    statements: list[str] = []
+    part = ""
+    for line in step.splitlines(keepends=True):
+        part += line
+        if sqlite3.complete_statement(part):
+            statements.append(part.strip())
+            part = ""
+    return statements
+
+
+def _columns(
+    row: type[Head] | type[Record] | type[Entry] | type[Lot] | type[Balance] | type[Item], of: str = ""
+) -> str:
+    return ", ".join(of + name for name in row._fields)
+
+
+def _insert(table: str, columns: str) -> str:
+    marks = ", ".join("?" for _ in columns.split(","))
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"
+
+
+def _upsert(table: str, columns: str, key: str) -> str:
+    changed = [name for name in columns.split(", ") if name not in key.split(", ")]
+    news = ", ".join(f"{name} = excluded.{name}" for name in changed)
+    return f"{_insert(table, columns)} ON CONFLICT ({key}) DO UPDATE SET {news}"
+
+
+def _update_head(*, without: str = "") -> str:
+    news = ", ".join(f"{name} = ?" for name in Head._fields if name != without)
+    return f"UPDATE head SET {news} WHERE account = ? AND version = ?"
+
+
+# ---------------------------------------------------------------- writing
+
+NEW_HEAD = _insert("head", f"account, program, {_columns(Head)}") + " ON CONFLICT DO NOTHING"
+NEXT_HEAD = _update_head()
+NEXT_HEAD_SAME_DUE = _update_head(without="next_at")  # leaves the index on next_at alone
+PUT_RECORD = _insert("record", f"account, {_columns(Record)}")
+PUT_ENTRY = _insert("entry", f"account, {_columns(Entry)}")
+PUT_LOT = _upsert("lot", f"account, {_columns(Lot)}", "account, lot")
+PUT_BALANCE = _upsert("balance", f"account, {_columns(Balance)}", "account, unit")
+PUT_ITEM = _upsert("item", f"account, {_columns(Item)}", "account, kind, name")
+DROP_ITEM = "DELETE FROM item WHERE account = ? AND kind = ? AND name = ?"
+PUT_PROGRAM = _insert("program", "program, version, effective_from, payload")
+
+# ---------------------------------------------------------------- reading one account
+
+VERSION = "SELECT version FROM head WHERE account = ?"
+_HEAD_AND_BALANCES = (
+    f"{_columns(Head, 'h.')}, {_columns(Balance, 'b.')} "
+    "FROM head AS h LEFT JOIN balance AS b ON b.account = h.account WHERE h.account = ?"
+)
+HEAD = f"SELECT {_HEAD_AND_BALANCES}"
+HEAD_AND_DUE = (
+    f"SELECT (SELECT min(due_at) FROM lot WHERE account = h.account AND due_at < {NEVER}), "
+    f"(SELECT min(due_at) FROM item WHERE account = h.account AND due_at < {NEVER}), {_HEAD_AND_BALANCES}"
+)
+_RECORDS = f"SELECT {_columns(Record)} FROM record WHERE account = ?"
+RECORD_BY_KEY = f"{_RECORDS} AND key = ?"
+RECORDS_BY_REF = f"{_RECORDS} AND ref = ?"
+RECORDS = f"{_RECORDS} ORDER BY version"
+ENTRIES = f"SELECT {_columns(Entry)} FROM entry WHERE account = ? ORDER BY version, line"
+_LOTS = f"SELECT {_columns(Lot)} FROM lot"
+LOTS = f"{_LOTS} WHERE account = ?"
+LOT_BY_NAME = f"{_LOTS} WHERE account = ? AND lot = ?"
+LOTS_BY_SOURCE = f"{_LOTS} INDEXED BY lot_source WHERE account = ? AND source = ?"
+LOTS_OPEN = f"{_LOTS} INDEXED BY lot_open WHERE account = ? AND (pending > 0 OR active > 0 OR held > 0)"
+LOTS_DUE = f"{_LOTS} INDEXED BY lot_due WHERE account = ? AND due_at < {NEVER} ORDER BY due_at"
+LOTS_TO_SPEND = (
+    f"{_LOTS} INDEXED BY lot_open WHERE account = ? AND unit = ? AND active > 0 AND expires_at > ? AND active_at <= ? "
+    "ORDER BY expires_at, earned_at, lot"
+)
+ITEMS = f"SELECT {_columns(Item)} FROM item WHERE account = ?"
+ITEM_BY_NAME = f"{ITEMS} AND kind = ? AND name = ?"
+ITEMS_BY_KIND = f"{ITEMS} AND kind = ?"
+ITEMS_DUE = f"{ITEMS} AND due_at < {NEVER} ORDER BY due_at"
+
+# ---------------------------------------------------------------- reading across accounts
+
+_PAGE = "account >= ? AND h.account < ? AND h.account <> ? AND h.program = ? ORDER BY h.account LIMIT ?"
+ACCOUNTS = f"SELECT h.account, {_columns(Head, 'h.')} FROM head AS h WHERE h.{_PAGE}"
+BALANCES = (
+    f"SELECT h.account, {_columns(Head, 'h.')}, {_columns(Balance, 'b.')} FROM head AS h "
+    f"JOIN balance AS b ON b.account = h.account AND b.unit = ? WHERE h.{_PAGE}"
+)
+DUE = (
+    f"SELECT account FROM head WHERE program = ? AND next_at <= ? AND next_at < {NEVER} "
+    "ORDER BY next_at, account LIMIT ?"
+)
+PROGRAM = "SELECT effective_from, payload FROM program WHERE program = ? AND version = ?"
+PROGRAMS = "SELECT version, effective_from, payload FROM program WHERE program = ? ORDER BY version"
+SCHEMA = "SELECT version FROM schema WHERE id = 1"
+PUT_SCHEMA = "INSERT INTO schema (id, version) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET version = excluded.version"

@@ -1,0 +1,223 @@
+"""What facts mean to the books: from everything known about an order, or an activity, to the steps of the ledger.
+
+Pure. An order, its revisions, refunds, reversals and the events that its points wait for are one story. Whenever a
+part of it arrives, in whatever order, the whole story is told anew: after each of its events, what the award
+amounts to and how many points are spent. Steps that were planned before in the same words are left out, so a story
+heard in order costs one step an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from loyaltykit.books import RANK_AWARD, RANK_REFUND, RANK_REVISION, RANK_SPEND, Step
+from loyaltykit.calendar import from_us, to_us
+from loyaltykit.commands import Terms
+from loyaltykit.awards import Award, AwardLot
+from loyaltykit.earning import award, counts_back, dates, dates_on_event, targets
+from loyaltykit.errors import InputError
+from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
+from loyaltykit.journal import NEVER
+from loyaltykit.program import Program
+from loyaltykit.refunds import Returned, remains, returned
+
+OrderFact = Order | Refund | Reversal | Activity
+
+
+class Known(NamedTuple):
+    """What was fixed when an order first became known, and holds for all its later events."""
+
+    program: Program
+    tier: str | None
+    used: Mapping[str, int]
+
+
+class Event(NamedTuple):
+    """One fact of an order's story, with its place."""
+
+    at: int
+    rank: int
+    key: str
+    fact: OrderFact
+
+
+class Story(NamedTuple):
+    """An order's whole story, told."""
+
+    steps: list[Step]
+    award: Award | None  # of the revision in force at the end; None while the order is unknown
+    counts: dict[str, int]  # what counts under caps and budgets at the end
+    returned: Returned | None  # what has gone back to the customer at the end
+    ignored: tuple[str, ...]  # refunds that cannot be true of this order
+
+
+def key_of(fact: Fact) -> str:
+    """Return the key under which a fact is recorded.
+
+    >>> from datetime import datetime, UTC
+    >>> key_of(Order("7", "ann", datetime(2026, 1, 1, tzinfo=UTC), amount="1.00", revision=2))
+    'order:7@2'
+    """
+    match fact:
+        case Order():
+            return f"order:{fact.id}" if fact.revision == 1 else f"order:{fact.id}@{fact.revision}"
+        case Member():
+            return f"member@{to_us(fact.at)}"
+        case _:
+            return f"{type(fact).__name__.lower()}:{fact.id}"
+
+
+def ref_of(fact: Fact) -> str | None:
+    """Return the key of the order whose story a fact belongs to, if any."""
+    if isinstance(fact, Order):
+        return f"order:{fact.id}"
+    order = getattr(fact, "order", None)
+    return None if order is None else f"order:{order}"
+
+
+def _event(fact: OrderFact) -> Event:
+    if isinstance(fact, Order):
+        rank = RANK_AWARD if fact.revision == 1 else RANK_REVISION + fact.revision
+        return Event(to_us(fact.known_from), rank, key_of(fact), fact)
+    return Event(to_us(fact.at), RANK_REFUND, key_of(fact), fact)
+
+
+def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str], Terms]) -> Story:
+    """Tell the story of one order from all facts about it, whatever the order in which they are given."""
+    program = known.program
+    order: Order | None = None
+    given: Award | None = None
+    back: Returned | None = None
+    refunds: dict[str, Refund] = {}
+    happened: dict[str, datetime] = {}
+    lots: dict[str, list[Any]] = {}
+    steps: list[Step] = []
+    ignored: list[str] = []
+    for at, rank, key, fact in sorted((_event(fact) for fact in facts), key=lambda event: event[:3]):
+        match fact:
+            case Order():
+                if order is not None and fact.revision < order.revision:
+                    continue
+                order, given = fact, award(program, fact, tier=known.tier, used=known.used)
+            case Refund():
+                refunds[fact.id] = fact
+            case Reversal():
+                refunds.pop(fact.refund, None)
+            case Activity():
+                happened.setdefault(fact.name, fact.at)
+        if order is None or given is None:
+            continue
+        if isinstance(fact, Refund) and not _possible(order, refunds.values(), program):
+            ignored.append(key)
+            del refunds[fact.id]
+        standing = tuple(refunds.values())
+        back = returned(order, standing, program.currency, program.refund_split, program.reward_back)
+        steps += _spending(at, rank, key, order, back, program, terms)
+        named = {lot_name(program, f"order:{order.id}", lot): lot for lot in given.lots}
+        for (name, lot), target in zip(named.items(), targets(program, order, standing, given), strict=True):
+            when = [to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)]
+            lots[name] = [lot.unit, *when]
+            steps.append([at, rank, key, "award", name, lot.unit, target, *when, terms(lot.unit).shortfall])
+            if lot.active_at is None and lot.event in happened:
+                made = dates_on_event(lot, happened[lot.event], program.zone)
+                steps.append([at, rank, key, "dates", name, _us(made.active_at), _us(made.expires_at)])
+        for name, (unit, *when) in lots.items():
+            if name not in named:
+                steps.append([at, rank, key, "award", name, unit, 0, *when, terms(unit).shortfall])
+    counts: dict[str, int] = {}
+    if order is not None and given is not None:
+        counts = dict(given.counts)
+        for name, amount in counts_back(program, order, tuple(refunds.values()), given):
+            counts[name] = counts.get(name, 0) - amount
+    return Story(steps, given, counts, back, tuple(ignored))
+
+
+def _us(at: datetime | None) -> int:
+    return NEVER if at is None else to_us(at)
+
+
+def _possible(order: Order, refunds: Iterable[Refund], program: Program) -> bool:
+    try:
+        remains(order, tuple(refunds), program.currency, program.refund_split)
+    except InputError:
+        return False
+    return True
+
+
+def _spending(
+    at: int, rank: int, key: str, order: Order, back: Returned, program: Program, terms: Callable[[str], Terms]
+) -> list[Step]:
+    """Return how many points are spent on an order after one of its events.
+
+    Points of a part that names no key are spent by the order itself. A part that names one was spent by a redemption
+    or is held: the hold is captured with the order, and refunds give back to the redemption.
+    """
+    steps: list[Step] = []
+    if rank == RANK_AWARD:
+        rank = RANK_SPEND
+    for number, (tender, gone) in enumerate(zip(order.tenders, back.tenders, strict=False)):
+        if tender.kind != "points" or not tender.points:
+            continue
+        of = terms(tender.unit)
+        points_back = 0 if of.restore == "off" else gone.points
+        ends = [of.shortfall, of.grace_until(from_us(at))]
+        if tender.key is None:
+            name = f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"
+            target = 0 if order.state == "draft" else tender.points - points_back
+            steps.append([at, rank, key, "spent", name, tender.unit, target, *ends])
+        else:
+            if order.state != "draft":
+                steps.append([at, rank, key, "captured", tender.key, tender.points, of.shortfall])
+            steps.append([at, rank, key, "returned", tender.key, tender.unit, points_back, *ends])
+    return steps
+
+
+def lot_name(program: Program, key: str, lot: AwardLot) -> str:
+    """Return the name of a lot: its fact's key, and where it is not of the unit ``points`` and its dates, what it is."""
+    usual = dates(program.unit(lot.unit), lot.earned_at, program.zone)
+    parts = [] if lot.unit == "points" else [lot.unit]
+    if (lot.active_at, lot.expires_at, lot.event) != (usual.active_at, usual.expires_at, usual.event):
+        parts += [lot.event or str(_us(lot.active_at)), str(_us(lot.expires_at))]
+    return "#".join([key, ":".join(parts)]) if parts else key
+
+
+def activity_steps(
+    program: Program, activity: Activity, given: Award, terms: Callable[[str], Terms]
+) -> list[Step]:
+    """Return the steps of what an activity earned."""
+    at, key = to_us(activity.at), key_of(activity)
+    steps: list[Step] = []
+    for lot in given.lots:
+        when = [to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)]
+        steps.append(
+            [at, RANK_AWARD, key, "award", lot_name(program, key, lot), lot.unit, lot.points, *when,
+             terms(lot.unit).shortfall]
+        )  # fmt: skip
+    return steps
+
+
+def unsaid(steps: Iterable[Step], planned: Sequence[Step]) -> list[Step]:
+    """Return the steps of a story that change anything: neither planned in the same words, nor saying what stands.
+
+    `planned` are the steps of earlier records of the story.
+    """
+    before = {(step[2], step[3], step[4]): step for step in planned}
+    standing: dict[tuple[str, str], Any] = {}
+    new = []
+    for step in steps:
+        what, said = (step[3], step[4]), step[5:]
+        earlier = before.get((step[2], *what))
+        if earlier is None:
+            nothing = what not in standing and step[3] in ("award", "spent", "returned") and not _target(step)
+            if not nothing and standing.get(what) != said:
+                new.append(step)
+        elif earlier != step:
+            new.append(step)
+        standing[what] = said
+    return new
+
+
+def _target(step: Step) -> int:
+    return int(step[6])

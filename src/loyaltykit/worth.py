@@ -1,0 +1,344 @@
+"""What an order or activity is worth by the rules, exactly: before limits, before rounding.
+
+A program is compiled once into a `Plan`, in which each unit's rules are sorted by what they do and rates are
+fractions of points per minor unit of money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from loyaltykit.amounts import Rounding, exact, exponent, from_minor
+from loyaltykit.awards import Share
+from loyaltykit.calendar import zone
+from loyaltykit.facts import Activity, Line, Order
+from loyaltykit.matching import Scene, depends_on_line
+from loyaltykit.refunds import Remains, Split, bears_tax
+from loyaltykit.rules import ActivityRule, Bonus, Cap, CashBack, PerAmount, PerItem, PerOrder, RateTable, Rule
+
+if TYPE_CHECKING:
+    from loyaltykit.program import Basis, Program
+
+_NONE, _ONE = Fraction(0), Fraction(1)
+
+
+# ---------------------------------------------------------------- a program, compiled
+
+
+class Rate(NamedTuple):
+    """A rule that gives so much per minor unit of money (or per item); `bands` are (least total, rate), falling."""
+
+    rule: Rule
+    per_line: bool
+    per_item: bool
+    bands: tuple[tuple[Decimal, Fraction], ...]
+
+
+class Factor(NamedTuple):
+    """What the bonuses that hold on a line do together."""
+
+    joint: Fraction  # on what the rule itself gives
+    apart: tuple[tuple[str, Fraction], ...]  # added by bonuses with limits or dates of their own
+    names: tuple[str, ...]
+
+
+class UnitPlan(NamedTuple):
+    """The rules of one unit. `terms` are each rule's activation, validity and where the validity counts from."""
+
+    name: str
+    rounding: Rounding
+    names: tuple[str, ...]
+    rates: tuple[Rate, ...]
+    orders: tuple[tuple[PerOrder, bool], ...]
+    bonuses: tuple[tuple[Bonus, bool], ...]
+    activities: tuple[ActivityRule, ...]
+    caps: tuple[Cap, ...]
+    counted: bool
+    terms: dict[str, tuple[Any, Any, str]]
+    factors: dict[tuple[int, ...], Factor]
+
+
+class Plan(NamedTuple):
+    """A program as far as earning needs it. `whole`: rules that share a budget give whole points only."""
+
+    version: int
+    currency: str
+    minor: int  # minor units in one of the currency
+    zone: ZoneInfo
+    split: Split
+    basis: Basis
+    stacking: str
+    units: tuple[UnitPlan, ...]
+    rules: dict[str, Rule]
+    limited: frozenset[str]
+    whole: frozenset[str]
+
+
+class Worth(NamedTuple):
+    """Exact points by rule, the shares that they consist of, and why there are none."""
+
+    points: dict[str, Fraction]
+    shares: list[Share]
+    reasons: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=256)
+def plan_of(program: Program) -> Plan:
+    """Return the plan of a program, made once for each."""
+    units = tuple(dict.fromkeys(rule.unit for rule in program.earning))
+    budgets = [rule.budget.name for rule in program.earning if rule.budget is not None]
+    return Plan(
+        program.version,
+        program.currency,
+        10 ** exponent(program.currency),
+        zone(program.zone),
+        program.refund_split,
+        program.basis,
+        program.stacking,
+        tuple(_unit_plan(program, name) for name in units),
+        {rule.name: rule for rule in program.earning},
+        frozenset(rule.name for rule in program.earning if _limited(rule)),
+        frozenset(rule.name for rule in program.earning if rule.budget and budgets.count(rule.budget.name) > 1),
+    )
+
+
+def _limited(rule: Rule) -> bool:
+    once = isinstance(rule, ActivityRule) and rule.once is not None
+    return once or rule.cap is not None or rule.budget is not None
+
+
+def _unit_plan(program: Program, name: str) -> UnitPlan:
+    unit = program.unit(name)
+    rules = [rule for rule in program.earning if rule.unit == name]
+    caps = tuple(cap for cap in program.caps if cap.unit == name)
+    return UnitPlan(
+        name,
+        unit.rounding or "floor",
+        tuple(rule.name for rule in rules),
+        tuple(_rate(rule, 10 ** exponent(program.currency)) for rule in rules if isinstance(rule, _RATES)),
+        tuple((rule, depends_on_line(rule.where)) for rule in rules if isinstance(rule, PerOrder)),
+        tuple((rule, depends_on_line(rule.where)) for rule in rules if isinstance(rule, Bonus)),
+        tuple(rule for rule in rules if isinstance(rule, ActivityRule)),
+        caps,
+        bool(caps) or any(_limited(rule) for rule in rules),
+        {
+            rule.name: (
+                unit.activation if rule.activation is None else rule.activation,
+                unit.validity if rule.validity is None else None if rule.validity == "never" else rule.validity,
+                unit.validity_from or "activation",
+            )
+            for rule in rules
+        },
+        {},
+    )
+
+
+_RATES = (PerAmount, PerItem, CashBack, RateTable)
+
+
+def _rate(rule: PerAmount | PerItem | CashBack | RateTable, minor: int) -> Rate:
+    if isinstance(rule, PerItem):
+        bands = [(Decimal(0), Fraction(rule.points))]
+    elif isinstance(rule, CashBack):
+        bands = [(Decimal(0), exact(rule.percent) / 100)]
+    elif isinstance(rule, RateTable):
+        bands = [(least, points / (exact(rule.each) * minor)) for least, points in reversed(rule.bands)]
+    else:
+        bands = [(Decimal(0), rule.points / (exact(rule.each) * minor))]
+    return Rate(rule, depends_on_line(rule.where), isinstance(rule, PerItem), tuple(bands))
+
+
+# ---------------------------------------------------------------- orders
+
+
+class Goods(NamedTuple):
+    """A line as far as it earns: its basis counts as `Basket.of` says. Shipping is goods without a line."""
+
+    line: Line | None
+    name: str
+    basis: int
+    quantity: Decimal
+
+
+class Basket(NamedTuple):
+    """The earn basis of an order: whole numbers of which `of` are one minor unit of money."""
+
+    goods: list[Goods]
+    of: int
+    total: int
+
+
+def basket(plan: Plan, order: Order, what_is_left: Remains) -> Basket:
+    """Return what of an order earns, as the program's `Basis` says."""
+    basis = plan.basis
+    gross = basis.discounts == "gross"
+    goods, others = [], 0
+    for line, rest in zip(order.lines, what_is_left.lines, strict=True):
+        units = rest.gross_units if gross else rest.units
+        if (line.donation and not basis.donations) or (line.gift_card and not basis.gift_cards):
+            others += 0 if line.donation else units
+        elif not rest.gone:
+            goods.append(Goods(line, rest.line, units, rest.quantity))
+    if basis.shipping and what_is_left.shipping_units:
+        goods.append(Goods(None, "shipping", what_is_left.shipping_units, Decimal(1)))
+    of = what_is_left.of
+    if order.tax and basis.tax != order.tax_included:
+        goods, of, others = _taxed(order, goods, what_is_left, others, 1 if basis.tax else -1)
+    paid = what_is_left.paid_points_units if basis.points == "net" else 0
+    if basis.gift_cards:  # earned when the card was bought
+        paid += what_is_left.paid_gift_cards_units
+    if paid:
+        # What points paid comes off all goods in proportion to their basis, whole: 50.00 of 100.00 leave 50.00.
+        whole = sum(each.basis for each in goods) + others
+        unpaid = max(0, whole - paid * (of // what_is_left.of))
+        goods = [each._replace(basis=each.basis * unpaid) for each in goods]
+        of *= whole or 1
+    return Basket(goods, of, sum(each.basis for each in goods))
+
+
+def _taxed(
+    order: Order, goods: list[Goods], rest: Remains, others: int, sign: int
+) -> tuple[list[Goods], int, int]:
+    """Put the tax onto what bears it, or take an included tax off, in proportion."""
+    lines = zip(order.lines, rest.lines, strict=True)
+    bearing = rest.shipping_units + sum(after.units for line, after in lines if bears_tax(line))
+    tax = sign * rest.tax_units if bearing else 0
+    whole = bearing or 1
+    changed = [
+        each._replace(basis=each.basis * (whole + (tax if each.line is None or bears_tax(each.line) else 0)))
+        for each in goods
+    ]
+    return changed, rest.of * whole, others * whole
+
+
+def order_worth(plan: Plan, order: Order, what_is_left: Remains, tier: str | None) -> Worth:
+    """Return what the rules give for what is left of an order."""
+    if order.state in ("draft", "cancelled"):
+        return Worth({}, [], (order.state,))
+    if what_is_left.empty:
+        return Worth({}, [], ("no_basis",))
+    content = basket(plan, order, what_is_left)
+    scene = Scene(
+        order.at, plan.zone, tier, order.channel, order.codes, (content.total, content.of * plan.minor)
+    )
+    points: dict[str, Fraction] = {}
+    shares: list[Share] = []
+    for unit in plan.units:
+        rates = [rate for rate in unit.rates if _applies(rate.rule, rate.per_line, scene)]
+        if rates:
+            groups = _grouped(unit, content.goods, scene)
+            for rate in rates:
+                for places, members in groups.items():
+                    factor = unit.factors.get(places) or _factor(plan, unit, places)
+                    _add_rate(plan, content, scene, unit.name, rate, factor, members, points, shares)
+        for rule, per_line in unit.orders:
+            if _applies(rule, per_line, scene) and (rule.minimum is None or scene.reaches(rule.minimum)):
+                lines = tuple(each.name for each in _where(rule, per_line, content.goods, scene) if each.line)
+                if lines:
+                    points[rule.name] = Fraction(rule.points)
+                    shares.append(Share(rule.name, unit.name, lines, None, _ONE, points[rule.name]))
+    reasons = () if any(points.values()) else ("no_rule",) if content.total and not points else ("no_basis",)
+    return Worth(points, shares, reasons)
+
+
+def _applies(rule: Rule, per_line: bool, scene: Scene) -> bool:
+    return rule.in_force(scene.at) and (rule.where is None or per_line or rule.where.holds(scene, None))
+
+
+def _where(rule: Rule, per_line: bool, goods: Sequence[Goods], scene: Scene) -> Sequence[Goods]:
+    if rule.where is None or not per_line:
+        return goods
+    return [each for each in goods if rule.where.holds(scene, each.line)]
+
+
+def _grouped(unit: UnitPlan, goods: list[Goods], scene: Scene) -> dict[tuple[int, ...], list[Goods]]:
+    """Sort goods by the bonuses that hold on them."""
+    live = [
+        (place, rule.where if per_line else None)
+        for place, (rule, per_line) in enumerate(unit.bonuses)
+        if _applies(rule, per_line, scene)
+    ]
+    if not live:
+        return {(): goods}
+    groups: dict[tuple[int, ...], list[Goods]] = {}
+    for each in goods:
+        holding = tuple([place for place, where in live if where is None or where.holds(scene, each.line)])
+        groups.setdefault(holding, []).append(each)
+    return groups
+
+
+def _factor(plan: Plan, unit: UnitPlan, places: tuple[int, ...]) -> Factor:
+    """Join the bonuses at these places; each one's own part is what it adds to those before it."""
+    bonuses = [unit.bonuses[place][0] for place in places]
+    if plan.stacking == "best" and bonuses:
+        bonuses = [max(bonuses, key=lambda rule: rule.factor)]
+    reached = joint = _ONE
+    apart = []
+    for rule in sorted(bonuses, key=lambda rule: rule.factor >= 1):  # a factor of 0 leaves nothing to add to
+        factor = exact(rule.factor)
+        added = factor - 1 if plan.stacking == "additive" else reached * (factor - 1)
+        reached += added
+        if rule.stands_alone:
+            apart.append((rule.name, added))
+        else:
+            joint += added
+    if len(unit.factors) >= 4096:  # as many as there are combinations of bonuses on a line
+        unit.factors.clear()
+    found = Factor(max(joint, _NONE), tuple(apart), tuple(rule.name for rule in bonuses if not rule.stands_alone))
+    unit.factors[places] = found
+    return found
+
+
+def _add_rate(
+    plan: Plan, content: Basket, scene: Scene, unit: str, rate: Rate, factor: Factor, members: Sequence[Goods],
+    points: dict[str, Fraction], shares: list[Share],
+) -> None:  # fmt: skip
+    """Add what one rule gives on the lines that share a factor."""
+    chosen = _where(rate.rule, rate.per_line, members, scene)
+    if rate.per_item:
+        chosen = [each for each in chosen if each.line]
+    per_one = next((found for least, found in rate.bands if scene.reaches(least)), None)
+    if not chosen or per_one is None:
+        return
+    if rate.per_item:
+        shown = sum((each.quantity for each in chosen), Decimal(0))
+        base, per_shown = Fraction(shown) * per_one, per_one
+    else:
+        units = sum([each.basis for each in chosen])
+        base = Fraction(units * per_one.numerator, content.of * per_one.denominator)
+        shown = from_minor((2 * units + content.of) // (2 * content.of), plan.currency)
+        per_shown = per_one if isinstance(rate.rule, CashBack) else per_one * plan.minor
+    if not base:
+        points.setdefault(rate.rule.name, _NONE)
+        return
+    lines = tuple([each.name for each in chosen])
+    for name, part, names in ((rate.rule.name, factor.joint, factor.names), *((n, p, ()) for n, p in factor.apart)):
+        worth = base if part is _ONE else base * part
+        points[name] = points.get(name, _NONE) + worth
+        shares.append(Share(name, unit, lines, shown, per_shown if part is _ONE else per_shown * part, worth, names))
+
+
+# ---------------------------------------------------------------- activities
+
+
+def activity_worth(plan: Plan, fact: Activity, tier: str | None) -> Worth:
+    """Return what the rules give for an activity."""
+    scene = Scene(fact.at, plan.zone, tier)
+    line = None if fact.product is None else Line(fact.product)
+    points: dict[str, Fraction] = {}
+    shares: list[Share] = []
+    for unit in plan.units:
+        for rule in unit.activities:
+            if (
+                rule.activity == fact.name
+                and rule.in_force(fact.at)
+                and (rule.where is None or rule.where.holds(scene, line))
+            ):
+                points[rule.name] = Fraction(rule.points)
+                shares.append(Share(rule.name, unit.name, (), None, _ONE, points[rule.name]))
+    return Worth(points, shares, () if points else ("no_rule",))
