@@ -324,24 +324,25 @@ class TestDays:
         """A day begins with its first instant, which is midnight only where there is one."""
         assert start == day_start(day, name)
 
-    def test_a_day_begins_where_a_gap_around_midnight_ends(self) -> None:
+    @given(st.integers(1, 1799))
+    def test_a_day_begins_where_a_gap_around_midnight_ends(self, seconds: int) -> None:
         """A gap that swallows midnight ends at the very instant of the change, wherever midnight lay in it."""
+        change = datetime(2026, 1, 2) - timedelta(seconds=seconds)
+        half_an_hour, nothing = timedelta(minutes=30), timedelta(0)
 
         class Uneven(tzinfo):
-            change = datetime(2026, 1, 1, 23, 50)  # in UTC; the local time becomes 00:20
-
             def utcoffset(self, at: datetime | None) -> timedelta:
                 assert at is not None
-                late = at.replace(tzinfo=None) - self.change
-                return timedelta(minutes=30 if late >= timedelta(minutes=0 if at.fold else 30) else 0)
+                late = at.replace(tzinfo=None) - change
+                return half_an_hour if late >= (nothing if at.fold else half_an_hour) else nothing
 
             def fromutc(self, at: datetime) -> datetime:
-                return at + timedelta(minutes=30 if at.replace(tzinfo=None) >= self.change else 0)
+                return at + (half_an_hour if at.replace(tzinfo=None) >= change else nothing)
 
             def dst(self, at: datetime | None) -> None:
                 return None
 
-        assert utc(2026, 1, 1, 23, 50) == day_start(date(2026, 1, 2), Uneven())
+        assert change.replace(tzinfo=UTC) == day_start(date(2026, 1, 2), Uneven())
 
     def test_a_day_that_has_begun_is_not_left_again(self) -> None:
         """Where clocks fall back across midnight, the repeated hour belongs to the new day."""

@@ -63,7 +63,7 @@ class Share:
 
 @attrs.frozen(repr=False)
 class Award:
-    """What a fact earns, by a version of the program, and why.
+    """What a fact (an order at a `revision`, an activity) earns, by a version of the program, and why.
 
     `asked` is what the rules give, `given` what is left of it after caps, budgets and "once"; both in whole points a
     unit. `cut` names the rules that were limited, with what they still gave. `counts` is what to add to which counter
@@ -81,6 +81,7 @@ class Award:
     shares: tuple[Share, ...] = ()
     cut: tuple[tuple[str, int], ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
+    revision: int = 1
 
     @property
     def points(self) -> int:

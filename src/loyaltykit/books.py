@@ -40,10 +40,11 @@ class More(Exception):
     """The books need to see more of the account than was loaded: lots or items by name, or more open lots of a unit."""
 
     def __init__(
-        self, unit: str = "", amount: int = 0, lots: tuple[str, ...] = (), items: tuple[tuple[str, str], ...] = ()
-    ) -> None:
-        super().__init__(unit, amount, lots, items)
-        self.unit, self.amount, self.lots, self.items = unit, amount, lots, items
+        self, unit: str = "", amount: int = 0, at: int = 0, lots: tuple[str, ...] = (),
+        items: tuple[tuple[str, str], ...] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(unit, amount, at, lots, items)
+        self.unit, self.amount, self.at, self.lots, self.items = unit, amount, at, lots, items
 
 
 class Unit:
@@ -107,7 +108,7 @@ class Books:
         at: int = -NEVER,
         settled_at: int = -NEVER,
         complete: bool = True,
-        covered: Mapping[str, int] = {},  # noqa: B006  (read only)
+        covered: Mapping[str, tuple[int, int]] = {},  # noqa: B006  (read only)
         next_at: int = NEVER,
     ) -> None:
         self.at = at
@@ -176,11 +177,16 @@ class Books:
             if take > 0:
                 chosen.append((name, take))
                 missing -= take
-        if missing > 0 and not self._complete and amount > self._covered.get(unit, 0):
+        if missing > 0 and not self._complete and not self._covers(unit, amount, at):
             row = self.unit(unit)
             if sum(self.lots[name].active for _, _, name in self._open.get(unit, ())) < row.active + row.reserved:
-                raise More(unit, amount)
+                raise More(unit, amount, at)
         return chosen
+
+    def _covers(self, unit: str, amount: int, at: int) -> bool:
+        """Say whether lots for so much at this instant were asked for when the books were loaded."""
+        loaded, then = self._covered.get(unit, (0, 0))
+        return amount <= loaded and at == then
 
     def require_all(self, unit: str) -> None:
         """Raise `More` unless every open lot of the unit was given."""

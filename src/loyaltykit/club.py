@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from decimal import Decimal
 from types import TracebackType
 from typing import Any
 
@@ -19,25 +18,33 @@ import attrs
 
 from loyaltykit import commands, wire
 from loyaltykit.awards import Award
+from loyaltykit.between import (
+    HANDOVER,
+    TAKES_IN,
+    arrived,
+    give_back,
+    merge,
+    no_terms,
+    note_of,
+    reserve,
+    unmerge,
+)
 from loyaltykit.books import Books, More
 from loyaltykit.calendar import Period, from_us, instant, to_us
-from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
+from loyaltykit.commands import Command, Draft, record_key
 from loyaltykit.decisions import Expiring, Explanation, Page, Receipt, Standing
-from loyaltykit.earning import award, counters, dates
+from loyaltykit.earning import award, counters
 from loyaltykit.errors import (
     InputError,
     LoyaltyError,
     OutcomeUnknown,
-    RefundTooLarge,
     Refused,
     StaleVersion,
     StoreBusy,
-    UnknownMember,
-    WrongCurrency,
 )
 from loyaltykit.explaining import explain_account, reason_of
-from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, text
-from loyaltykit.journal import NEVER, Context, Need
+from loyaltykit.facts import Activity, Fact, Member, Order
+from loyaltykit.journal import NEVER, Context, Head, Need, Record
 from loyaltykit.ledger import (
     Balance,
     Envelope,
@@ -51,19 +58,16 @@ from loyaltykit.ledger import (
     view_at,
     wider,
 )
-from loyaltykit.program import Grace, Program, in_force
-from loyaltykit.refunds import remains
+from loyaltykit.program import Program
 from loyaltykit.rewards import Coins, Quote, Reward, quote
+from loyaltykit.rulebook import Absorbed, Moved, Rulebook, count_items, counted, unknown
 from loyaltykit.session import Session, Task, pause, union
 from loyaltykit.steps import replay
 from loyaltykit.stores.protocol import Store
-from loyaltykit.stories import Known, activity_steps, key_of, order_story, ref_of, unsaid
+from loyaltykit.stories import key_of, ref_of
 
 ATTEMPTS = 60
 """How often a write that others overtook is decided again before `StoreBusy` is raised."""
-
-KINDS = {"order": Order, "refund": Refund, "reversal": Reversal, "activity": Activity, "member": Member}
-
 
 def utc_now() -> datetime:
     """Return this machine's time, in UTC. It only says when something was recorded, and decides nothing."""
@@ -106,9 +110,7 @@ class Club:
         for version, _, payload in store.versions(self.name):
             if version not in versions:
                 versions[version] = wire.loads(Program, payload)
-        self._versions = versions
-        self._programs = tuple(versions[version] for version in sorted(versions))
-        self._terms_of: dict[tuple[int, str], Terms] = {}
+        self._rules = Rulebook(versions)
 
     def __enter__(self) -> Club:
         return self
@@ -122,23 +124,12 @@ class Club:
         """Close the store."""
         self._store.close()
 
-    # ------------------------------------------------------------ programs
-
     def program(self, at: datetime) -> Program:
         """Return the version of the program that is in force at an instant."""
-        return in_force(self._programs, at)
-
-    def _terms(self, program: Program) -> Callable[[str], Terms]:
-        def of(unit: str) -> Terms:
-            terms = self._terms_of.get((program.version, unit))
-            if terms is None:
-                terms = self._terms_of[program.version, unit] = _terms(program, unit)
-            return terms
-
-        return of
+        return self._rules.program(at)
 
     def _account(self, member: str) -> str:
-        return f"{self.name}/{text(member, 'member')}"
+        return self._rules.account(member)
 
     # ------------------------------------------------------------ facts
 
@@ -150,9 +141,7 @@ class Club:
         Raises `KeyReused` if the fact's id was recorded with another content, `RefundTooLarge` for a refund above
         what is left of its order, `WrongCurrency`.
         """
-        task = self._fact_task(fact, tier)
-        posting = self._write(task)
-        return self._receipt(posting, fact)
+        return self._rules.receipt(self._record(fact, tier), fact)
 
     def record_many(self, facts: Iterable[Fact], *, batch: int = 2_000) -> Iterator[Receipt]:
         """Record facts by batches, in the order given, each batch in one durable step; yield a receipt for each.
@@ -173,13 +162,16 @@ class Club:
 
         The same function decides as when it is recorded, with what has been counted under the caps so far.
         """
-        self._check_currency(order)
+        self._rules.check_currency(order)
         program = self.program(order.at)
         names = counters(program, order)
         used: Mapping[str, int] = {}
         if names:
-            context = self._store.load(Need(self._account(order.member), items=_items(names)))
-            used = _counted(Books(items=context.items), names)
+            context = self._store.load(Need(self._account(order.member), items=count_items(names)))
+            used = counted(Books(items=context.items), names)
+        for rule in program.earning:
+            if rule.budget is not None:
+                used = {**used, f"budget/{rule.budget.name}": self._used(self._pool("budget", rule.budget.name))}
         return award(program, order, tier=tier, used=used)
 
     # ------------------------------------------------------------ commands
@@ -225,9 +217,14 @@ class Club:
         """
         program = self.program(instant(at))
         chosen = _reward(program, reward)
-        allowed = self._may(program, member, actor)
+        allowed = actor in (None, member, *program.agents)
         have = self.balance(member, at=at, unit=chosen.unit).available if allowed else 0
-        priced = quote(program, chosen, max(have, 0), due=due, at=at, tier=tier, points=points, member=member)
+        left = None
+        if isinstance(chosen, Reward) and chosen.stock is not None:
+            left = chosen.stock - self._used(self._pool("stock", chosen.name))
+        priced = quote(
+            program, chosen, max(have, 0), due=due, at=at, tier=tier, points=points, member=member, left=left
+        )
         return priced if allowed else attrs.evolve(priced, points=0, worth=None, reasons=("actor_not_allowed",))
 
     def redeem(
@@ -294,16 +291,60 @@ class Club:
             commands.Reinstate(member, lot, key=key, at=at, expires_at=expires_at, actor=actor, reason=reason)
         )
 
+    def transfer(
+        self, sender: str, recipient: str, points: int, *, key: str, at: datetime, unit: str = "points",
+        actor: str | None = None, reason: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Send points to another member, the soonest expiring first; every lot keeps its dates.
+
+        Two accounts are written one after the other. Should something interrupt it between them, the same call again
+        or the next `sweep` completes it.
+        """
+        self._must_know(recipient)
+        return self.do(
+            commands.Transfer(sender, recipient, points, key=key, at=at, unit=unit, actor=actor, reason=reason)
+        )
+
+    def merge(self, source: str, into: str, *, at: datetime) -> Receipt:
+        """Move everything of one member to another and close the first; done again, it changes nothing.
+
+        Every lot keeps its dates. Later facts of the merged member go to the other.
+        """
+        if source == into:
+            raise InputError("into", into, "give another member than the one to be merged")
+        self._must_know(into)
+        head = self._must_know(source)
+        note = note_of(head)
+        number = note.get("merges", 0) + (head.status != "closed")
+        if head.status == "closed" and note["into"] != into:
+            raise Refused("member_closed", f"{source} was merged into {note['into']} before")
+        return self._hand_over(merge(self._account(source), into, f"merge:{into}:{number}", to_us(instant(at))))
+
+    def unmerge(self, source: str, *, at: datetime) -> Receipt:
+        """Undo a merge: each lot goes back, with what is left of it, to the member that it came from; later lots stay."""
+        head = self._must_know(source)
+        note = note_of(head)
+        into = note.get("into") or note.get("last")
+        if into is None:
+            raise InputError("source", source, "this member was not merged into another")
+        key = f"unmerge:{source}:{note.get('merges', 0)}"
+        return self._hand_over(unmerge(self._account(into), source, key, to_us(instant(at))))
+
     def do(self, command: Command) -> Receipt:
         """Give a command that was made as a value; the methods above make them."""
         program = self.program(command.at)
-        if isinstance(command, commands.Redeem | commands.Hold | commands.Capture) and not self._may(
-            program, command.member, command.actor
-        ):
+        spends = isinstance(command, commands.Redeem | commands.Hold | commands.Capture | commands.Transfer)
+        if spends and command.actor not in (None, command.member, *program.agents):
             raise Refused(
-                "actor_not_allowed", f"{command.actor} may not spend the points of {command.member}; name agents in the program"
+                "actor_not_allowed",
+                f"{command.actor} may not spend the points of {command.member}; name agents in the program",
             )
-        return self._receipt(self._write(self._command_task(command, program)))
+        task = self._rules.command_task(command)
+        if isinstance(command, commands.Transfer):
+            return self._hand_over(task)
+        if isinstance(command, commands.Redeem) and command.reward is not None:
+            return self._redeem_from_stock(command, task, program)
+        return self._rules.receipt(self._write(task))
 
     # ------------------------------------------------------------ questions
 
@@ -358,7 +399,7 @@ class Club:
     def explain(self, member: str, *, at: datetime, unit: str = "points") -> Explanation:
         """Return why the balance is what it is: the tree of facts and rules behind it. Print it."""
         context, books = self._everything(member, at, None)
-        return explain_account(self._versions, self.program(at), context, books, unit, at)
+        return explain_account(self._rules.versions, self.program(at), context, books, unit, at)
 
     def members(self, *, after: str = "", limit: int = 100) -> Page:
         """Return a page of the members, by name; ask for the next one with ``after=page.next``."""
@@ -384,14 +425,19 @@ class Club:
     def sweep(self, *, at: datetime, limit: int = 1_000) -> int:
         """Write down what has expired or become active by `at`, for up to `limit` members; return for how many.
 
-        Bookkeeping only: no balance changes by it, and none depends on it.
+        Bookkeeping only: no balance changes by it, and none depends on it. Transfers and merges that something
+        interrupted are completed as well.
         """
         until = to_us(instant(at))
         accounts = self._store.due(self.name, until, limit)
         for account in accounts:
             envelope = Envelope(f"sweep@{until}", "sweep", until, "", "{}")
-            need = Need(account, keys=(envelope.key,), due=until, kinds=("hold",))
-            self._write(Task(need, envelope, lambda view: Draft([], {}), self._terms(self.program(at))))
+            need = Need(account, keys=(envelope.key,), due=until, kinds=("hold", HANDOVER))
+            self._write(Task(need, envelope, lambda view: Draft([], {}), no_terms))
+            for (kind, key), item in self._store.load(need).items.items():
+                if kind == HANDOVER and item.value is not None:
+                    sent = self._store.load(Need(account, keys=(record_key(key),))).records[record_key(key)]
+                    self._take_in(account, sent, json.loads(item.value))
         return len(accounts)
 
     def verify(self, member: str) -> list[str]:
@@ -404,21 +450,102 @@ class Club:
         version = context.head.version if context.head else 0
         envelope = Envelope(f"rebuild@{version + 1}", "rebuild", to_us(instant(at)), "", "{}")
         need = Need(self._account(member), everything=True)
-        task = Task(need, envelope, lambda view: Draft([], {}, anew=True), self._terms(self.program(at)))
-        return self._receipt(self._write(task))
+        task = Task(need, envelope, lambda view: Draft([], {}, anew=True), self._rules.terms(self.program(at)))
+        return self._rules.receipt(self._write(task))
 
     # ------------------------------------------------------------ writing
 
-    def _may(self, program: Program, member: str, actor: str | None) -> bool:
-        return actor is None or actor == member or actor in program.agents
+    def _must_know(self, member: str) -> Head:
+        head = self._store.load(Need(self._account(member))).head
+        if head is None:
+            raise unknown(member)
+        return head
 
-    def _check_currency(self, fact: Fact) -> None:
+    def _record(self, fact: Fact, tier: str | None) -> Posting:
+        """Write a fact, to the account in which its member's facts go now, with its part of the budgets reserved."""
+        reserved = self._reserve_budgets(fact, tier) if isinstance(fact, Order | Activity) else {}
+        account: str | None = None
+        elsewhere: Mapping[str, Sequence[Record]] = {}
+        while True:
+            task = self._rules.fact_task(fact, tier, account=account, elsewhere=elsewhere, reserved=reserved)
+            try:
+                posting = self._write(task)
+                break
+            except Moved as moved:
+                account = self._account(moved.into)
+            except Absorbed as absorbed_members:
+                ref = ref_of(fact)
+                elsewhere = {
+                    member: tuple(self._store.load(Need(self._account(member), refs=(ref or "",))).records.values())
+                    for member in absorbed_members.members
+                }
+        self._settle_budgets(posting, fact, reserved)
+        return posting
+
+    # ------------------------------------------------------------ two accounts
+
+    def _hand_over(self, task: Task) -> Receipt:
+        """Write the sending side, then the receiving one, then note on the first that it arrived."""
+        posting = self._write(task)
+        receipt = self._rules.receipt(posting)
+        outcome = json.loads(posting.record.outcome)
+        if posting.record.status == "applied":
+            self._take_in(task.need.account, posting.record, {"kind": posting.record.kind, "to": outcome["to"]})
+        return receipt
+
+    def _take_in(self, account: str, sent: Record, value: Mapping[str, Any]) -> None:
+        other, member = self._account(value["to"]), account.partition("/")[2]
+        self._write(TAKES_IN[value["kind"]](other, member, sent))
+        self._write(arrived(account, sent.key.removeprefix("key:"), sent.at))
+
+    # ------------------------------------------------------------ pools
+
+    def _pool(self, kind: str, name: str) -> str:
+        return f"{self.name}~{kind}/{name}"
+
+    def _used(self, pool: str) -> int:
+        item = self._store.load(Need(pool, items=(("count", "used"),))).items.get(("count", "used"))
+        return 0 if item is None or item.value is None else int(json.loads(item.value))
+
+    def _reserve_budgets(self, fact: Order | Activity, tier: str | None) -> dict[str, tuple[int, int]]:
+        """Reserve what the fact would take of each campaign budget: name -> (reserved, the budget's points)."""
         program = self.program(fact.at)
-        currency = getattr(fact, "currency", None)
-        if currency is not None and currency != program.currency:
-            raise WrongCurrency(
-                f"{type(fact).__name__.lower()}.currency", currency, f"the program {self.name} counts in {program.currency}"
-            )
+        limits = {rule.budget.name: rule.budget.points for rule in program.earning if rule.budget is not None}
+        if not limits:
+            return {}
+        wanted = dict(self.preview(fact, tier=tier).counts)
+        reserved = {}
+        for name, limit in limits.items():
+            want, got = wanted.get(f"budget/{name}", 0), 0
+            if want:
+                key, at = f"{fact.member}/{key_of(fact)}", to_us(fact.at)
+                task = reserve(self._pool("budget", name), key, at, want, limit, wire.fingerprint(fact))
+                got = json.loads(self._write(task).record.outcome)["reserved"]
+            reserved[name] = (got, limit)
+        return reserved
+
+    def _settle_budgets(self, posting: Posting, fact: Fact, reserved: Mapping[str, tuple[int, int]]) -> None:
+        """Give back to the budgets what was reserved and not given, and what was taken back."""
+        changes = json.loads(posting.record.outcome).get("budgets", {})
+        for name in {*reserved, *changes}:
+            rest = reserved.get(name, (0, 0))[0] - changes.get(name, 0)
+            if rest > 0:
+                key = f"{posting.member}/{key_of(fact)}:rest"
+                self._write(give_back(self._pool("budget", name), key, posting.record.at, rest))
+
+    def _redeem_from_stock(self, command: commands.Redeem, task: Task, program: Program) -> Receipt:
+        """Redeem a reward of which there are only so many: one is reserved first, and given back if it is refused."""
+        reward = next((each for each in program.rewards if each.name == command.reward), None)
+        if not isinstance(reward, Reward) or reward.stock is None:
+            return self._rules.receipt(self._write(task))
+        pool, key, at = self._pool("stock", reward.name), f"{command.member}/{command.key}", to_us(command.at)
+        taken = self._write(reserve(pool, key, at, 1, reward.stock, task.envelope.fingerprint))
+        if not json.loads(taken.record.outcome)["reserved"]:
+            raise Refused("out_of_stock", f"no {reward.name} is left")
+        posting = self._write(task)
+        if posting.record.status == "refused":
+            self._write(give_back(pool, key + ":rest", at, 1))
+        return self._rules.receipt(posting)
 
     def _write(self, task: Task) -> Posting:
         """Load, decide, append; again where another writer was faster or the answer was lost."""
@@ -427,6 +554,7 @@ class Club:
             try:
                 with hint:
                     session = Session(self._store, task.need)
+                    self._switch_terms(session, task.need.account, task.envelope.at)
                     posting = session.run(task, self._now())
                     session.flush()
                 return posting
@@ -434,169 +562,29 @@ class Club:
                 pause(attempt)
         raise StoreBusy(f"{task.need.account} was changed by others {ATTEMPTS} times in a row; try again with the same key")
 
+    def _switch_terms(self, session: Session, account: str, at: int) -> None:
+        """Where a later version switched expiry on, give lots that had none their full term, once an account."""
+        for switch in self._rules.switches:
+            if switch.at <= at and account.startswith(self.name + "/"):
+                session.run(self._rules.switch_task(account, switch), self._now())
+
+    def _book_switches(self, member: str, at: int) -> None:
+        if any(switch.at <= at for switch in self._rules.switches):
+            self._must_know(member)
+            session = Session(self._store, Need(self._account(member)))
+            self._switch_terms(session, self._account(member), at)
+            session.flush()
+
     def _now(self) -> int:
         return to_us(instant(self._clock(), "clock()"))
 
-    def _fact_task(self, fact: Fact, tier: str | None) -> Task:
-        """Say what recording a fact needs to see, and how it is decided."""
-        if not isinstance(fact, Order | Refund | Reversal | Activity | Member):
-            raise InputError("fact", fact, "give an Order, Refund, Reversal, Activity or Member")
-        if not isinstance(fact, Member):
-            self._check_currency(fact)
-        key, ref, at = key_of(fact), ref_of(fact), to_us(fact.at)
-        kind = type(fact).__name__.lower()
-        member = fact.id if isinstance(fact, Member) else fact.member
-        program = self.program(fact.at)
-        need = Need(self._account(member), keys=(key,))
-        payload = "{}" if isinstance(fact, Member) else wire.dumps(fact)
-        envelope = Envelope(key, kind, at, wire.fingerprint(fact), payload, ref)
-        terms = self._terms(program)
-        if isinstance(fact, Member):
-            need = need._replace(items=(("profile", "member"),))
-            return Task(need, envelope, lambda view: _enrol(fact, view), terms)
-        if isinstance(fact, Activity):
-            need = need._replace(items=_items(counters(program, fact)))
-        if ref is not None:
-            items = [("order", ref)]
-            if isinstance(fact, Order):
-                items += _items(counters(program, fact))
-                items += _spending_items(fact)
-            need = need._replace(refs=(ref,), sources=(ref,), items=(*need.items, *items))
-        return Task(need, envelope, lambda view: self._tell(fact, tier, view, need), terms)
-
-    def _tell(self, fact: Order | Refund | Reversal | Activity, tier: str | None, view: View, need: Need) -> Draft:
-        """Decide a fact: what an activity earns by itself, and what the story of its order now says."""
-        program = self.program(fact.at)
-        steps: list[Any] = []
-        outcome: dict[str, Any] = {}
-        counts: dict[str, int] = {}
-        if isinstance(fact, Activity):
-            names = counters(program, fact)
-            used = _counted(view.books, names)
-            given = award(program, fact, tier=tier, used=used)
-            steps += activity_steps(program, fact, given, self._terms(program))
-            outcome = {"version": program.version, "tier": tier, "used": used}
-            counts = dict(given.counts)
-        ref = ref_of(fact)
-        waiting = False
-        if ref is not None:
-            story_steps, more, waiting = self._order(fact, ref, tier, view, counts)
-            steps += story_steps
-            outcome.update(more)
-        for name, amount in counts.items():
-            if amount:
-                view.books.keep("count", name, _count(view.books, name) + amount)
-        return Draft(steps, outcome, "waiting" if waiting and not steps else "applied", ref)
-
-    def _order(
-        self, fact: Order | Refund | Reversal | Activity, ref: str, tier: str | None, view: View, counts: dict[str, int]
-    ) -> tuple[list[Any], dict[str, Any], bool]:
-        """Tell the story of the order that a fact belongs to; add to `counts` what changes under the caps."""
-        records = sorted((r for r in view.records.values() if r.ref == ref and r.kind in KINDS), key=lambda r: r.version)
-        known = next((json.loads(r.outcome) for r in records if r.kind == "order"), None)
-        outcome: dict[str, Any] = {}
-        if known is None:
-            if not isinstance(fact, Order):
-                return [], {}, True
-            program = self.program(fact.at)
-            known = {"version": program.version, "tier": tier, "used": _counted(view.books, counters(program, fact))}
-        if isinstance(fact, Order):
-            outcome = {name: known[name] for name in ("version", "tier", "used")}
-        fixed = Known(self._versions[known["version"]], known["tier"], known["used"])
-        facts = [wire.loads(KINDS[record.kind], record.payload) for record in records]
-        story = order_story([*facts, fact], fixed, self._terms(fixed.program))
-        before = view.books.value("order", ref) or {}
-        if isinstance(fact, Refund) and set(story.ignored) - set(before.get("ignored", ())):
-            raise _too_large(fact, facts, fixed.program)
-        wanted = [("order", ref), *(("count", name) for name in story.counts)]
-        for order in (each for each in [*facts, fact] if isinstance(each, Order)):
-            wanted += _spending_items(order)
-        missing = tuple(key for key in wanted if not view.saw(key))
-        if missing:
-            raise More(items=missing)
-        for name in {*story.counts, *before.get("counts", {})}:
-            counts[name] = counts.get(name, 0) + story.counts.get(name, 0) - before.get("counts", {}).get(name, 0)
-        back = story.returned
-        after = {
-            "counts": {name: amount for name, amount in story.counts.items() if amount},
-            "cash": str(back.amount("cash")) if back else "0",
-            "gift_card": str(back.amount("gift_card")) if back else "0",
-            "points": back.points if back else 0,
-            "ignored": list(story.ignored),
-        }
-        view.books.keep("order", ref, after)
-        if not isinstance(fact, Order):
-            outcome["back"] = [before.get("cash", "0"), before.get("gift_card", "0"), before.get("points", 0)]
-            outcome["now"] = [after["cash"], after["gift_card"], after["points"]]
-        if story.ignored:
-            outcome["ignored"] = list(story.ignored)
-        planned = [step for record in records for step in json.loads(record.plan)]
-        return unsaid(story.steps, planned), outcome, False
-
-    def _command_task(self, command: Command, program: Program) -> Task:
-        """Say what a command needs to see, and how it is decided."""
-        at, key = to_us(command.at), record_key(command.key)
-        kind = type(command).__name__.lower()
-        need = Need(self._account(command.member), keys=(key,))
-        match command:
-            case commands.Redeem() | commands.Hold():
-                program.unit(command.unit)
-                need = need._replace(spend=((command.unit, command.points),), spend_at=at)
-            case commands.Earn() | commands.Open():
-                program.unit(command.unit)
-            case commands.Adjust():
-                program.unit(command.unit)
-                if command.points < 0:
-                    need = need._replace(spend=((command.unit, -command.points),), spend_at=at)
-            case commands.Capture() | commands.Release():
-                need = need._replace(
-                    keys=(key, record_key(command.hold)), refs=(f"hold:{command.hold}",), items=(("hold", command.hold),)
-                )
-            case commands.Restore():
-                need = need._replace(items=(("spent", command.of),))
-            case commands.ClawBack():
-                need = need._replace(sources=(record_key(command.of),))
-            case commands.Reinstate():
-                need = need._replace(lots=(command.lot,))
-            case _:
-                raise InputError("command", command, "give a command of loyaltykit.commands")
-        opens = isinstance(command, commands.Earn | commands.Open)
-
-        def choose(view: View) -> Draft:
-            if not opens and not view.known:
-                raise _unknown(command.member)
-            if view.closed:
-                return commands.refused("member_closed", f"{command.member} was merged into another member")
-            return decide(command, view)
-
-        envelope = Envelope(key, kind, at, wire.fingerprint(command), wire.dumps(command))
-        return Task(need, envelope, choose, self._terms(program))
-
-    def _receipt(self, posting: Posting, fact: Fact | None = None) -> Receipt:
-        """Turn what was recorded into the answer; raise the refusal that it stands for, if it is one."""
-        record = posting.record
-        outcome = json.loads(record.outcome)
-        given: Award | None = None
-        if isinstance(fact, Order | Activity) and "version" in outcome:
-            program = self._versions[outcome["version"]]
-            given = award(program, fact, tier=outcome["tier"], used=outcome["used"])
-        cash, gift_card, points_back = None, None, 0
-        if "now" in outcome:
-            then, now = outcome["back"], outcome["now"]
-            cash, gift_card = Decimal(now[0]) - Decimal(then[0]), Decimal(now[1]) - Decimal(then[1])
-            points_back = now[2] - then[2]
-        changes = outcome.get("changes", {})
-        receipt = Receipt(
-            record.key, record.kind, posting.member, from_us(record.at), record.status,
-            changes.get("points", 0), tuple(sorted(changes.items())), outcome.get("shortfall", 0), given,
-            cash, gift_card, points_back, tuple(outcome.get("ignored", ())), posting.commit is None,
-        )  # fmt: skip
-        raise_refusal(outcome, receipt)
-        return receipt
-
     def _record_batch(self, facts: Sequence[Fact]) -> Iterator[Receipt]:
         """Record facts account by account, each account loaded once and appended once, all in one durable step."""
-        tasks = [self._fact_task(fact, None) for fact in facts]
+        if any(rule.budget is not None for program in self._rules.versions.values() for rule in program.earning):
+            for fact in facts:  # a budget is a stream of its own, which all members share
+                yield self.record(fact)
+            return
+        tasks = [self._rules.fact_task(fact, None) for fact in facts]
         by_account: dict[str, list[int]] = {}
         for place, task in enumerate(tasks):
             by_account.setdefault(task.need.account, []).append(place)
@@ -612,6 +600,9 @@ class Club:
                     break
                 try:
                     postings[place] = session.run(tasks[place], self._now())
+                except (Moved, Absorbed):
+                    session.flush()
+                    postings[place] = self._record(facts[place], None)
                 except LoyaltyError as wrong:
                     error, first_bad = wrong, place
                     break
@@ -627,7 +618,7 @@ class Club:
                 if place < first_bad:
                     postings[place] = self._write(tasks[place])
         for place in range(first_bad):
-            yield self._receipt(postings[place], facts[place])
+            yield self._rules.receipt(postings[place], facts[place])
         if error is not None:
             raise error
 
@@ -636,12 +627,13 @@ class Club:
     def _load(self, need: Need, member: str) -> Context:
         context = self._store.load(need)
         if context.head is None:
-            raise _unknown(member)
+            raise unknown(member)
         return context
 
     def _books(self, member: str, at: datetime, known_at: datetime | None, lots: bool = False) -> Books:
         """Return the books at an instant: those that are kept, moved on, or folded anew for the past."""
         until = to_us(instant(at))
+        self._book_switches(member, until)
         if known_at is not None:
             return self._everything(member, at, known_at)[1]
         need = Need(self._account(member), due=until, kinds=("hold",), open_lots=lots)
@@ -667,27 +659,6 @@ class Club:
 # ---------------------------------------------------------------- small steps
 
 
-def _terms(program: Program, name: str) -> Terms:
-    unit, zone = program.unit(name), program.zone
-    grace = unit.restore if isinstance(unit.restore, Grace) else None
-
-    def when(at: datetime) -> tuple[int, int]:
-        made = dates(unit, at, zone)
-        return (
-            NEVER if made.active_at is None else to_us(made.active_at),
-            NEVER if made.expires_at is None else to_us(made.expires_at),
-        )
-
-    return Terms(
-        shortfall=unit.shortfall or "debt",
-        hold=unit.hold or "pinned",
-        restore="off" if unit.restore == "off" else "strict",
-        dates=when,
-        lapse_at=lambda at: None if unit.inactivity is None else to_us(unit.inactivity.after(at, zone)),
-        grace_until=lambda at: 0 if grace is None else to_us(grace.period.after(at, zone)),
-    )
-
-
 def _reward(program: Program, name: str | None) -> Coins | Reward:
     """Return the reward of a name, or by default the program's points as money."""
     for each in program.rewards:
@@ -695,52 +666,6 @@ def _reward(program: Program, name: str | None) -> Coins | Reward:
             return each
     known = ", ".join(each.name for each in program.rewards) or "none"
     raise InputError("reward", name, f"the program has no such reward; it has: {known}")
-
-
-def _items(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    return tuple(("count", name) for name in names)
-
-
-def _spending_items(order: Order) -> list[tuple[str, str]]:
-    """Return the items that an order paid with points reads: its own redemptions, and those that its parts name."""
-    found = []
-    for number, tender in enumerate(order.tenders):
-        if tender.kind == "points" and tender.key is None:
-            found.append(("spent", f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"))
-        elif tender.kind == "points" and tender.key is not None:
-            found += [("spent", tender.key), ("hold", tender.key)]
-    return found
-
-
-def _count(books: Books, name: str) -> int:
-    return int(books.value("count", name) or 0)
-
-
-def _counted(books: Books, names: Iterable[str]) -> dict[str, int]:
-    return {name: count for name in names if (count := _count(books, name))}
-
-
-def _enrol(member: Member, view: View) -> Draft:
-    """Keep what is known of a person: the latest word holds."""
-    known = view.books.value("profile", "member")
-    if known is None or to_us(wire.from_data(Member, known).at) <= to_us(member.at):
-        view.books.keep("profile", "member", wire.to_data(member))
-    return Draft([], {})
-
-
-def _unknown(member: str) -> UnknownMember:
-    return UnknownMember("member", member, "nothing was recorded of this member; record a Member or another fact first")
-
-
-def _too_large(refund: Refund, facts: Sequence[Fact], program: Program) -> InputError:
-    """Return why a refund cannot be true of its order."""
-    order = max((each for each in facts if isinstance(each, Order)), key=lambda each: each.revision)
-    others = [each for each in facts if isinstance(each, Refund)]
-    try:
-        remains(order, [*others, refund], program.currency, program.refund_split)
-    except InputError as error:
-        return error
-    return RefundTooLarge("refund.id", refund.id, "with it, more would be refunded than the order was of")
 
 
 def _expiring(books: Books, unit: str, at: datetime, end: datetime | None) -> tuple[Expiring, ...]:

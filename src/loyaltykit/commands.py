@@ -91,6 +91,19 @@ class Redeem(Command):
 
 
 @attrs.frozen
+class Transfer(Command):
+    """Send points to another member; every lot keeps its dates."""
+
+    to: str = attrs.field(converter=words("to"))
+    points: int = attrs.field(converter=count("points", 1))
+    unit: str = attrs.field(default="points", converter=words("unit"), kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.to == self.member:
+            raise InputError("to", self.to, "give another member than the sender")
+
+
+@attrs.frozen
 class Hold(Command):
     """Set points aside until they are captured or released, at the latest until the instant `until`."""
 
@@ -235,7 +248,7 @@ def available(view: View, unit: str) -> int:
     )
 
 
-def _spend(command: Redeem | Hold, view: View) -> Draft | list[tuple[str, int]]:
+def _spend(command: Redeem | Hold | Transfer, view: View) -> Draft | list[tuple[str, int]]:
     """Choose the lots for a spending command, or refuse it."""
     have = available(view, command.unit)
     if command.points > have:
@@ -313,6 +326,15 @@ def _redeem(command: Redeem, view: View) -> Draft:
         ["redeem", command.key, command.unit, "redeem", uses, terms.shortfall],
     )
     return Draft(steps, {"points": -command.points}, ref=command.order and "order:" + command.order)
+
+
+def _transfer(command: Transfer, view: View) -> Draft:
+    chosen = _spend(command, view)
+    if isinstance(chosen, Draft):
+        return chosen
+    uses = [list(use) for use in chosen]
+    step = ["redeem", command.key, command.unit, "transfer_out", uses, view.terms(command.unit).shortfall]
+    return Draft(_steps(command, step), {"points": -command.points})
 
 
 def _hold(command: Hold, view: View) -> Draft:
@@ -402,7 +424,7 @@ def _reinstate(command: Reinstate, view: View) -> Draft:
 
 
 DECIDE: Mapping[type[Command], Callable[[Any, View], Draft]] = {
-    Earn: _earn, Adjust: _adjust, Open: _open, Redeem: _redeem, Hold: _hold, Capture: _capture, Release: _release,
+    Earn: _earn, Adjust: _adjust, Open: _open, Redeem: _redeem, Transfer: _transfer, Hold: _hold, Capture: _capture, Release: _release,
     Restore: _restore, ClawBack: _claw_back, Reinstate: _reinstate,
 }  # fmt: skip
 

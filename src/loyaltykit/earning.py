@@ -29,12 +29,12 @@ from loyaltykit.errors import InputError
 from loyaltykit.facts import Activity, Order, Refund
 from loyaltykit.refunds import left, ordered, sold
 from loyaltykit.rules import ActivityRule, Cap, OnEvent, Rule
-from loyaltykit.worth import Plan, UnitPlan, Worth, activity_worth, order_worth, plan_of
+from loyaltykit.worth import ZERO, Plan, UnitPlan, Worth, activity_worth, added, order_worth, plan_of
 
 if TYPE_CHECKING:
     from loyaltykit.program import Program, Unit
 
-__all__ = ["award", "counters", "counts_back", "dates", "dates_on_event", "targets"]
+__all__ = ["Award", "AwardLot", "award", "counters", "counts_back", "dates", "dates_on_event", "targets"]
 
 _UNUSED: Mapping[str, int] = MappingProxyType({})
 
@@ -77,10 +77,12 @@ def _granted(
         exact = {name: worth.points[name] for name in unit.names if name in worth.points}
         if not exact:
             continue
-        wanted = _rounded(unit, exact.values())
-        allowed = {name: limits.on_rule(plan.rules[name], points) for name, points in exact.items()}
-        total = min(_rounded(unit, allowed.values()), MAX_WHOLE)
-        total = limits.on_unit(unit, total)
+        wanted = total = _rounded(unit, exact.values())
+        allowed = exact
+        if unit.counted:
+            allowed = {name: limits.on_rule(plan.rules[name], points) for name, points in exact.items()}
+            total = limits.on_unit(unit, _rounded(unit, allowed.values()))
+        total = min(total, MAX_WHOLE)
         asked.append((unit.name, wanted))
         given.append((unit.name, total))
         made = _lots(plan, unit, fact.at, allowed, total)
@@ -92,12 +94,12 @@ def _granted(
         reasons.append("rounded_down")
     return Award(
         key, plan.version, tier, tuple(asked), tuple(given), tuple(lots), tuple(reasons), tuple(worth.shares),
-        tuple(limits.cut), tuple(counts),
+        tuple(limits.cut), tuple(counts), fact.revision if isinstance(fact, Order) else 1,
     )  # fmt: skip
 
 
 def _rounded(unit: UnitPlan, points: Iterable[Fraction]) -> int:
-    total = sum(points, Fraction(0))
+    total = added(points)
     return total.numerator // total.denominator if unit.rounding == "floor" else round_to_int(total, unit.rounding)
 
 
@@ -114,16 +116,14 @@ def _lots(
             if when is None:
                 when = dated[term] = _dates(at, plan.zone, *term)
             groups.setdefault(when, []).append(name)
-    parts = _allocated(total, [sum((allowed[name] for name in group), Fraction(0)) for group in groups.values()])
+    parts = [total]
+    if len(groups) != 1:
+        parts = allocate(total, [added(allowed[name] for name in group) for group in groups.values()])
     return [
         AwardLot(unit.name, part, at, when.active_at, when.expires_at, when.event, when.validity, tuple(group))
         for part, (when, group) in zip(parts, groups.items(), strict=True)
         if part
     ]
-
-
-def _allocated(total: int, weights: Sequence[Fraction]) -> list[int]:
-    return [total] if len(weights) == 1 else allocate(total, weights)
 
 
 # ---------------------------------------------------------------- dates
@@ -274,7 +274,7 @@ def _by_rule(lots: Sequence[AwardLot], points: Sequence[int], allowed: Mapping[s
     """Split the points of lots over the rules that gave them."""
     found: dict[str, int] = {}
     for lot, part in zip(lots, points, strict=True):
-        shares = _allocated(part, [allowed.get(name, Fraction(0)) for name in lot.rules])
+        shares = allocate(part, [allowed.get(name, ZERO) for name in lot.rules])
         found.update(zip(lot.rules, shares, strict=True))
     return found
 
@@ -309,8 +309,10 @@ def counts_back(
 
     Points come free as they are taken back, a time when none of its points are left.
     """
+    refunds, plan = tuple(refunds), plan_of(program)
+    if not award.counts or (not refunds and order.revision == award.revision):
+        return tuple((counter, 0) for counter, _ in award.counts)
     standing, allowed = _standing(program, order, refunds, award)
-    plan = plan_of(program)
     limits = _Limits(plan, order, _UNUSED)
     kept: dict[str, int] = {}
     for unit in plan.units:
@@ -332,20 +334,21 @@ def _standing(
     plan = plan_of(program)
     if award.version != plan.version:
         raise InputError("program.version", plan.version, f"the award was made by version {award.version}; give that")
-    goods, each, cut = sold(order, plan.currency, plan.split), ordered(refunds), dict(award.cut)
     standing = [lot.points for lot in award.lots]
     allowed: dict[str, Fraction] = {}
+    each, cut = ordered(refunds), dict(award.cut)
+    first = 1 if order.revision == award.revision else 0  # before its first refund an order is what was awarded
+    if first > len(each):
+        return standing, allowed
+    goods = sold(order, plan.currency, plan.split)
     # One refund after the other: where a unit has several lots, largest remainders alone could let one of them rise
     # while the sum falls.
-    for count in range(len(each) + 1):
+    for count in range(first, len(each) + 1):
         worth = order_worth(plan, order, left(goods, each[:count]), award.tier)
         allowed = {name: _within(plan, name, points, cut) for name, points in worth.points.items()}
         for unit in plan.units:
             places = [place for place, lot in enumerate(award.lots) if lot.unit == unit.name]
-            exact = [
-                sum((allowed.get(name, Fraction(0)) for name in award.lots[place].rules), Fraction(0))
-                for place in places
-            ]
+            exact = [added(allowed.get(name, ZERO) for name in award.lots[place].rules) for place in places]
             now = _lowered([standing[place] for place in places], exact, _rounded(unit, exact))
             for place, points in zip(places, now, strict=True):
                 standing[place] = points

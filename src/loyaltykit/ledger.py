@@ -84,7 +84,7 @@ def view_at(context: Context, need: Need, at: int) -> tuple[Books, Mapping[str, 
             at=min(head.at, at),
             settled_at=head.settled_at,
             complete=need.everything or need.open_lots,
-            covered=dict(need.spend),
+            covered={unit: (amount, need.spend_at) for unit, amount in need.spend},
             next_at=NEVER if need.everything else next_at,
         )
         if at >= head.at:
@@ -162,7 +162,9 @@ def wider(need: Need, more: More) -> Need:
         return need._replace(lots=(*need.lots, *more.lots))
     if more.amount >= NEVER:
         return need._replace(open_lots=True, kinds=tuple({*need.kinds, "hold"}))
-    return need._replace(spend=tuple({**dict(need.spend), more.unit: more.amount}.items()))
+    if need.spend and need.spend_at != more.at:
+        return need._replace(open_lots=True)
+    return need._replace(spend=tuple({**dict(need.spend), more.unit: more.amount}.items()), spend_at=more.at)
 
 
 def _posting(

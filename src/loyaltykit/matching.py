@@ -19,7 +19,7 @@ import attrs
 from loyaltykit.calendar import local_date
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Line
-from loyaltykit.fields import amount, texts, one_of, optional
+from loyaltykit.fields import amount, one_of, optional, texts
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -172,7 +172,7 @@ class Sku(_Named):
         return line is not None and line.sku in self.names
 
     def __str__(self) -> str:
-        return f"on item {_or(self.names)}"
+        return f"on product {_or(self.names)}"
 
 
 # ---------------------------------------------------------------- conditions on the order and its moment

@@ -17,7 +17,7 @@ from loyaltykit.amounts import Rounding, exponent
 from loyaltykit.calendar import Period, instant, zone
 from loyaltykit.errors import InputError
 from loyaltykit.facts import text
-from loyaltykit.fields import a, brief, count, flag, moment, named, texts, one_of, optional, several
+from loyaltykit.fields import a, brief, count, flag, moment, named, one_of, optional, several, texts
 from loyaltykit.matching import OrderTotal, leaves
 from loyaltykit.refunds import RewardBack, Split
 from loyaltykit.rewards import REWARDS, Coins, Reward

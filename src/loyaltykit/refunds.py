@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 
 import attrs
 
-from loyaltykit.amounts import allocate, from_minor, to_minor
+from loyaltykit.amounts import allocate, exponent, from_minor, to_minor
 from loyaltykit.errors import InputError, RefundTooLarge, WrongCurrency
 from loyaltykit.facts import Line, Order, Refund, Tender, TenderKind
 
@@ -142,8 +142,11 @@ def sold(order: Order, currency: str, split: Split = "net_allocated") -> _Sold:
     if order.currency is not None and order.currency != currency:
         raise WrongCurrency("order.currency", order.currency, f"the program's currency is {currency}")
 
-    def minor(value: Decimal) -> int:
-        return to_minor(value, currency, rounding="half_up") if value else 0
+    scale: int = 2 * 10 ** exponent(currency)
+
+    def minor(value: Decimal) -> int:  # what `to_minor` does for all kinds of values and roundings
+        numerator, denominator = value.as_integer_ratio()
+        return (scale * numerator + denominator) // (2 * denominator)
 
     lines = order.lines
     net = [minor(line.net) for line in lines]
@@ -370,8 +373,8 @@ def returned(
     >>> back.cash, back.points
     (Decimal('35.21'), 176)
     """
-    goods = sold(order, currency, split)
-    what_is_left = left(goods, ordered(refunds))
+    goods, each = sold(order, currency, split), ordered(refunds)
+    what_is_left = left(goods, each)
     rest = (2 * what_is_left.total_units + what_is_left.of) // (2 * what_is_left.of)
     parts, paid = _parts(goods)
     kept = _kept(parts, paid, rest, split)

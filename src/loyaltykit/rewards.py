@@ -17,7 +17,7 @@ from loyaltykit.amounts import exact, exponent, from_minor, money, to_minor, who
 from loyaltykit.calendar import instant, local_date, zone as zone_of
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Order
-from loyaltykit.fields import a, amount, brief, count, named, texts, one_of, optional, several
+from loyaltykit.fields import a, amount, brief, count, named, one_of, optional, several, texts
 from loyaltykit.matching import Match, Scene, until_or_through
 from loyaltykit.rules import POINTS, counted, priced
 

@@ -237,8 +237,9 @@ class PerAmount(Rule):
 class PerItem(Rule):
     """So many points for each item bought: times the quantity.
 
+    >>> from loyaltykit.matching import sku
     >>> print(per_item(10, where=sku("mug")))
-    item on item mug = 10 points per item
+    item on product mug = 10 points per item
     """
 
     points: int = attrs.field(converter=count("per_item.points"))
@@ -309,6 +310,7 @@ class Bonus(Rule):
     Where several hold, the program's `stacking` says how they combine. With a cap, a budget, a validity or an
     activation of its own, these are for what the bonus adds.
 
+    >>> from loyaltykit.matching import category
     >>> print(bonus(2, where=category("coffee")))
     bonus on coffee = 2 x points
     """

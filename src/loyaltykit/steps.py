@@ -337,19 +337,32 @@ def release(books: Books, at: int, source: str, name: str) -> None:
 def credit(books: Books, at: int, source: str, kind: str, lots: list[list[Any]]) -> None:
     """Bring in lots with dates of their own: [lot, unit, quantity, earned_at, active_at, expires_at] each.
 
-    A lot that is known already takes the quantity back in, up to what had been sent away.
+    A lot of a merged account also brings its history (issued, spent, expired, clawed, owed, excused, forgiven), in
+    place of what was known of it.
     """
-    for name, unit, quantity, earned_at, active_at, expires_at in lots:
-        lot = books.lots.get(name)
-        if lot is None:
-            lot = Lot(name, unit, source, earned_at, active_at, expires_at, NEVER, quantity, *(0,) * 9)
-        else:
-            lot = lot._replace(spent=lot.spent - quantity)
+    for name, unit, quantity, earned_at, active_at, expires_at, *carried in lots:
+        known = books.lots.get(name)
+        lot = Lot(name, unit, source, earned_at, active_at, expires_at, NEVER, quantity, *(0,) * 9)
+        if carried:
+            issued, spent_before, expired, clawed, owed, excused, forgiven = carried[0]
+            lot = lot._replace(
+                source=name.split("#")[0], issued=issued, spent=spent_before, expired=expired, clawed=clawed, owed=owed,
+                excused=excused, forgiven=forgiven,
+            )  # fmt: skip
+        if known is not None:
+            lot = lot._replace(source=known.source)
             books.settled_at = max(books.settled_at, at)
-        lot, bucket = books.credit(lot, quantity, at)
+        if quantity:
+            lot, bucket = books.credit(lot, quantity, at)
         books.put(lot)
-        books.move(unit, kind, quantity, at, source, [(name, "new", bucket, quantity)])
-        books.settle(unit, at, source)
+        if quantity:
+            books.move(unit, kind, quantity, at, source, [(name, "new", bucket, quantity)])
+            books.settle(unit, at, source)
+
+
+def carry(books: Books, at: int, source: str, name: str, value: Any) -> None:
+    """Take over, or (None) give away, a redemption that may yet be given back."""
+    books.keep("spent", name, value)
 
 
 def send(books: Books, at: int, source: str, lots: list[list[Any]]) -> None:
@@ -384,7 +397,7 @@ OPS: Mapping[str, Callable[..., None]] = {
     "note": note, "lapse": lapse, "term": term, "dates": dates,
     "award": award, "reinstate": reinstate,
     "spent": spent, "returned": returned, "redeem": redeem, "hold": hold, "capture": capture, "captured": capture, "release": release,
-    "credit": credit, "send": send, "owe": owe,
+    "credit": credit, "carry": carry, "send": send, "owe": owe,
 }  # fmt: skip
 """Every kind of step, by the name under which plans keep it."""
 

@@ -6,7 +6,7 @@ fractions of points per minor unit of money.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -24,7 +24,15 @@ from loyaltykit.rules import ActivityRule, Bonus, Cap, CashBack, PerAmount, PerI
 if TYPE_CHECKING:
     from loyaltykit.program import Basis, Program
 
-_NONE, _ONE = Fraction(0), Fraction(1)
+ZERO, _ONE = Fraction(0), Fraction(1)
+
+
+def added(values: Iterable[Fraction]) -> Fraction:
+    """Return the sum; a lone value, the usual case, costs no arithmetic."""
+    result = ZERO
+    for value in values:
+        result = value if result is ZERO else result + value
+    return result
 
 
 # ---------------------------------------------------------------- a program, compiled
@@ -289,7 +297,7 @@ def _factor(plan: Plan, unit: UnitPlan, places: tuple[int, ...]) -> Factor:
             joint += added
     if len(unit.factors) >= 4096:  # as many as there are combinations of bonuses on a line
         unit.factors.clear()
-    found = Factor(max(joint, _NONE), tuple(apart), tuple(rule.name for rule in bonuses if not rule.stands_alone))
+    found = Factor(max(joint, ZERO), tuple(apart), tuple(rule.name for rule in bonuses if not rule.stands_alone))
     unit.factors[places] = found
     return found
 
@@ -314,12 +322,12 @@ def _add_rate(
         shown = from_minor((2 * units + content.of) // (2 * content.of), plan.currency)
         per_shown = per_one if isinstance(rate.rule, CashBack) else per_one * plan.minor
     if not base:
-        points.setdefault(rate.rule.name, _NONE)
+        points.setdefault(rate.rule.name, ZERO)
         return
     lines = tuple([each.name for each in chosen])
     for name, part, names in ((rate.rule.name, factor.joint, factor.names), *((n, p, ()) for n, p in factor.apart)):
         worth = base if part is _ONE else base * part
-        points[name] = points.get(name, _NONE) + worth
+        points[name] = points[name] + worth if name in points else worth
         shares.append(Share(name, unit, lines, shown, per_shown if part is _ONE else per_shown * part, worth, names))
 
 

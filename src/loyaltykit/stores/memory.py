@@ -6,6 +6,7 @@ import heapq
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from operator import itemgetter
 from threading import Lock
 from types import TracebackType
 from typing import TypeVar
@@ -195,7 +196,7 @@ class _Account:
             self.by_key[record.key] = record
             if record.ref is not None:
                 self.by_ref.setdefault(record.ref, []).append(record)
-        self.entries.extend(commit.entries)
+        self.entries.extend(sorted(commit.entries, key=itemgetter(0, 1)))
         for lot in commit.lots:
             self._put_lot(lot)
         for balance in commit.balances:

@@ -116,7 +116,7 @@ class FaultyStore:
 
     def _next(self) -> Fault:
         with self._lock:
-            fault = next(self._plan, "none")
+            fault: Fault = next(self._plan, "none")
             if fault not in get_args(Fault):
                 raise InputError("plan", fault, f"give faults out of {', '.join(get_args(Fault))}")
             if fault != "none":

@@ -1,0 +1,399 @@
+"""The versions of a program at work: what each fact and command needs to see, and how it is decided.
+
+Pure: from facts, commands and loaded books to drafts. `loyaltykit.club` does the loading and appending.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from loyaltykit import commands, wire
+from loyaltykit.awards import Award
+from loyaltykit.between import transferred
+from loyaltykit.books import RANK_TERM, Books, More
+from loyaltykit.calendar import from_us, to_us
+from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
+from loyaltykit.decisions import Receipt
+from loyaltykit.earning import award, counters, dates
+from loyaltykit.errors import InputError, KeyReused, RefundTooLarge, UnknownMember, WrongCurrency
+from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, text
+from loyaltykit.journal import NEVER, Need, Record
+from loyaltykit.ledger import Envelope, Posting
+from loyaltykit.program import Grace, Program, in_force
+from loyaltykit.refunds import remains
+from loyaltykit.session import Task
+from loyaltykit.stories import Known, OrderFact, activity_steps, key_of, order_story, ref_of, unsaid
+
+FACTS: Mapping[str, Any] = {
+    "order": Order, "refund": Refund, "reversal": Reversal, "activity": Activity, "member": Member,
+}  # fmt: skip
+"""The kinds of records that are facts."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Moved(Exception):
+    """The member was merged: the fact goes to `into` now."""
+
+    def __init__(self, into: str) -> None:
+        super().__init__(into)
+        self.into = into
+
+
+class Absorbed(Exception):
+    """The order may have been recorded of one of the `members` that this one absorbed."""
+
+    def __init__(self, members: Sequence[str]) -> None:
+        super().__init__(members)
+        self.members = members
+
+
+class Switch(NamedTuple):
+    """A version that switched expiry on for a unit, from `at`: lots that had none then end at `expires_at`."""
+
+    unit: str
+    version: int
+    at: int
+    expires_at: int
+
+
+class Part(NamedTuple):
+    """What comes with a fact from outside its account: the tier, its order's records elsewhere, its budget parts."""
+
+    tier: str | None
+    elsewhere: Mapping[str, Sequence[Record]]
+    used: Mapping[str, int]
+
+
+class Rulebook:
+    """All versions of one program, and what they make of facts and commands."""
+
+    def __init__(self, versions: Mapping[int, Program]) -> None:
+        self.versions = versions
+        self.name = next(iter(versions.values())).name
+        self._terms: dict[tuple[int, str], Terms] = {}
+        self.switches = tuple(_switches(versions))
+
+    def program(self, at: datetime) -> Program:
+        """Return the version that is in force at an instant."""
+        return in_force(self.versions.values(), at)
+
+    def terms(self, program: Program) -> Callable[[str], Terms]:
+        """Return what a version says about each unit, as far as the ledger asks."""
+
+        def of(unit: str) -> Terms:
+            terms = self._terms.get((program.version, unit))
+            if terms is None:
+                terms = self._terms[program.version, unit] = _terms(program, unit)
+            return terms
+
+        return of
+
+    def account(self, member: str) -> str:
+        """Return the name of a member's account."""
+        return f"{self.name}/{text(member, 'member')}"
+
+    def check_currency(self, fact: Fact) -> None:
+        program = self.program(fact.at)
+        currency = getattr(fact, "currency", None)
+        if currency is not None and currency != program.currency:
+            raise WrongCurrency(
+                f"{type(fact).__name__.lower()}.currency", currency, f"the program {self.name} counts in {program.currency}"
+            )
+
+    def switch_task(self, account: str, switch: Switch) -> Task:
+        """Say how a version that switched expiry on is applied to an account."""
+        key = f"term:{switch.unit}:{switch.version}"
+        envelope = Envelope(key, "term", switch.at, "", "{}")
+        step = [switch.at, RANK_TERM, key, "term", switch.unit, switch.expires_at]
+        return Task(
+            Need(account, keys=(key,), open_lots=True, kinds=("hold",)),
+            envelope,
+            lambda view: Draft([step] if view.known else [], {}),
+            lambda unit: Terms(),
+        )
+
+    def fact_task(
+        self, fact: Fact, tier: str | None, *, account: str | None = None,
+        elsewhere: Mapping[str, Sequence[Record]] = NOTHING, reserved: Mapping[str, tuple[int, int]] = NOTHING,
+    ) -> Task:  # fmt: skip
+        """Say what recording a fact needs to see, and how it is decided.
+
+        `account` is where it goes if its member was merged. `elsewhere` are the records of its order in accounts
+        that this one absorbed, and `reserved` its parts of campaign budgets: (reserved, the budget's points).
+        """
+        if not isinstance(fact, Order | Refund | Reversal | Activity | Member):
+            raise InputError("fact", fact, "give an Order, Refund, Reversal, Activity or Member")
+        if not isinstance(fact, Member):
+            self.check_currency(fact)
+        key, ref, at = key_of(fact), ref_of(fact), to_us(fact.at)
+        kind = type(fact).__name__.lower()
+        member = fact.id if isinstance(fact, Member) else fact.member
+        program = self.program(fact.at)
+        need = Need(account or self.account(member), keys=(key,))
+        payload = "{}" if isinstance(fact, Member) else wire.dumps(fact)
+        envelope = Envelope(key, kind, at, wire.fingerprint(fact), payload, ref)
+        terms = self.terms(program)
+        if isinstance(fact, Member):
+            need = need._replace(items=(("profile", "member"),))
+            return Task(need, envelope, lambda view: _enrol(fact, view), terms)
+        part = Part(tier, elsewhere, {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()})
+        if isinstance(fact, Activity):
+            need = need._replace(items=count_items(counters(program, fact)))
+        if ref is not None:
+            items = [("order", ref)]
+            if isinstance(fact, Order):
+                items += count_items(counters(program, fact))
+                items += _spendingcount_items(fact)
+            sources = (ref, *(f"{each}>{ref}" for each in elsewhere))
+            need = need._replace(refs=(ref,), sources=sources, items=(*need.items, *items))
+        return Task(need, envelope, lambda view: self._tell(fact, part, view), terms)
+
+    def _tell(self, fact: OrderFact, part: Part, view: View) -> Draft:
+        """Decide a fact: what an activity earns by itself, and what the story of its order now says."""
+        note = json.loads(view.context.head.note) if view.context.head is not None else {}
+        if view.closed:
+            raise Moved(note["into"])
+        if ref_of(fact) is not None and note.get("absorbed") and set(part.elsewhere) != set(note["absorbed"]):
+            raise Absorbed(note["absorbed"])
+        program = self.program(fact.at)
+        steps: list[Any] = []
+        outcome: dict[str, Any] = {}
+        counts: dict[str, int] = {}
+        if isinstance(fact, Activity):
+            names = counters(program, fact)
+            used = {**counted(view.books, names), **part.used}
+            given = award(program, fact, tier=part.tier, used=used)
+            steps += activity_steps(program, fact, given, self.terms(program))
+            outcome = {"version": program.version, "tier": part.tier, "used": used}
+            counts = dict(given.counts)
+        ref = ref_of(fact)
+        waiting = False
+        if ref is not None:
+            story_steps, more, waiting = self._order(fact, ref, part, view, counts)
+            steps += story_steps
+            outcome.update(more)
+        budgets = {name.removeprefix("budget/"): n for name, n in counts.items() if n and name.startswith("budget/")}
+        if budgets:
+            outcome["budgets"] = budgets
+        for name, amount in counts.items():
+            if amount and not name.startswith("budget/"):
+                view.books.keep("count", name, _count(view.books, name) + amount)
+        return Draft(steps, outcome, "waiting" if waiting and not steps else "applied", ref)
+
+    def _order(
+        self, fact: OrderFact, ref: str, part: Part, view: View, counts: dict[str, int]
+    ) -> tuple[list[Any], dict[str, Any], bool]:
+        """Tell the story of the order that a fact belongs to; add to `counts` what changes under the caps."""
+        records = sorted((r for r in view.records.values() if r.ref == ref and r.kind in FACTS), key=lambda r: r.version)
+        prefix, earlier = _elsewhere(part.elsewhere, ref, fact)
+        known = next((json.loads(r.outcome) for r in (*earlier, *records) if r.kind == "order"), None)
+        outcome: dict[str, Any] = {}
+        if known is None:
+            if not isinstance(fact, Order):
+                return [], {}, True
+            program = self.program(fact.at)
+            used = {**counted(view.books, counters(program, fact)), **part.used}
+            known = {"version": program.version, "tier": part.tier, "used": used}
+        if isinstance(fact, Order):
+            outcome = {name: known[name] for name in ("version", "tier", "used")}
+        fixed = Known(self.versions[known["version"]], known["tier"], known["used"])
+        facts = [wire.loads(FACTS[record.kind], record.payload) for record in (*earlier, *records)]
+        story = order_story([*facts, fact], fixed, self.terms(fixed.program))
+        before = view.books.value("order", ref) or {}
+        if isinstance(fact, Refund) and set(story.ignored) - set(before.get("ignored", ())):
+            raise _too_large(fact, facts, fixed.program)
+        wanted = [("order", ref), *(("count", name) for name in story.counts)]
+        for order in (each for each in [*facts, fact] if isinstance(each, Order)):
+            wanted += _spendingcount_items(order)
+        missing = tuple(key for key in wanted if not view.saw(key))
+        if missing:
+            raise More(items=missing)
+        for name in {*story.counts, *before.get("counts", {})}:
+            counts[name] = counts.get(name, 0) + story.counts.get(name, 0) - before.get("counts", {}).get(name, 0)
+        back = story.returned
+        after = {
+            "counts": {name: amount for name, amount in story.counts.items() if amount},
+            "cash": str(back.amount("cash")) if back else "0",
+            "gift_card": str(back.amount("gift_card")) if back else "0",
+            "points": back.points if back else 0,
+            "ignored": list(story.ignored),
+        }
+        view.books.keep("order", ref, after)
+        if not isinstance(fact, Order):
+            outcome["back"] = [before.get("cash", "0"), before.get("gift_card", "0"), before.get("points", 0)]
+            outcome["now"] = [after["cash"], after["gift_card"], after["points"]]
+        if story.ignored:
+            outcome["ignored"] = list(story.ignored)
+        planned = [step for record in records for step in json.loads(record.plan)]
+        steps = unsaid([[*step[:4], prefix + step[4], *step[5:]] for step in story.steps], planned)
+        told = {record.key for record in earlier}
+        return [step for step in steps if step[2] not in told], outcome, False
+
+    def command_task(self, command: Command) -> Task:
+        """Say what a command needs to see, and how it is decided."""
+        program = self.program(command.at)
+        at, key = to_us(command.at), record_key(command.key)
+        kind = type(command).__name__.lower()
+        need = Need(self.account(command.member), keys=(key,))
+        match command:
+            case commands.Redeem() | commands.Hold() | commands.Transfer():
+                program.unit(command.unit)
+                need = need._replace(spend=((command.unit, command.points),), spend_at=at)
+            case commands.Earn() | commands.Open():
+                program.unit(command.unit)
+            case commands.Adjust():
+                program.unit(command.unit)
+                if command.points < 0:
+                    need = need._replace(spend=((command.unit, -command.points),), spend_at=at)
+            case commands.Capture() | commands.Release():
+                need = need._replace(
+                    keys=(key, record_key(command.hold)), refs=(f"hold:{command.hold}",), items=(("hold", command.hold),)
+                )
+            case commands.Restore():
+                need = need._replace(items=(("spent", command.of),))
+            case commands.ClawBack():
+                need = need._replace(sources=(record_key(command.of),))
+            case commands.Reinstate():
+                need = need._replace(lots=(command.lot,))
+            case _:
+                raise InputError("command", command, "give a command of loyaltykit.commands")
+        opens = isinstance(command, commands.Earn | commands.Open)
+
+        def choose(view: View) -> Draft:
+            if not opens and not view.known:
+                raise unknown(command.member)
+            if view.closed:
+                return commands.refused("member_closed", f"{command.member} was merged into another member")
+            draft = decide(command, view)
+            return transferred(command, draft, view, at) if isinstance(command, commands.Transfer) else draft
+
+        envelope = Envelope(key, kind, at, wire.fingerprint(command), wire.dumps(command))
+        return Task(need, envelope, choose, self.terms(program))
+
+    def receipt(self, posting: Posting, fact: Fact | None = None) -> Receipt:
+        """Turn what was recorded into the answer; raise the refusal that it stands for, if it is one."""
+        record = posting.record
+        outcome = json.loads(record.outcome)
+        given: Award | None = None
+        if isinstance(fact, Order | Activity) and "version" in outcome:
+            program = self.versions[outcome["version"]]
+            given = award(program, fact, tier=outcome["tier"], used=outcome["used"])
+        cash, gift_card, points_back = None, None, 0
+        if "now" in outcome:
+            then, now = outcome["back"], outcome["now"]
+            cash, gift_card = Decimal(now[0]) - Decimal(then[0]), Decimal(now[1]) - Decimal(then[1])
+            points_back = now[2] - then[2]
+        changes = outcome.get("changes", {})
+        receipt = Receipt(
+            record.key, record.kind, posting.member, from_us(record.at), record.status,
+            changes.get("points", 0), tuple(sorted(changes.items())), outcome.get("shortfall", 0), given,
+            cash, gift_card, points_back, tuple(outcome.get("ignored", ())), posting.commit is None,
+        )  # fmt: skip
+        raise_refusal(outcome, receipt)
+        return receipt
+
+
+# ---------------------------------------------------------------- small steps
+
+
+def _terms(program: Program, name: str) -> Terms:
+    unit, zone = program.unit(name), program.zone
+    grace = unit.restore if isinstance(unit.restore, Grace) else None
+
+    def when(at: datetime) -> tuple[int, int]:
+        made = dates(unit, at, zone)
+        return (
+            NEVER if made.active_at is None else to_us(made.active_at),
+            NEVER if made.expires_at is None else to_us(made.expires_at),
+        )
+
+    return Terms(
+        shortfall=unit.shortfall or "debt",
+        hold=unit.hold or "pinned",
+        restore="off" if unit.restore == "off" else "strict",
+        dates=when,
+        lapse_at=lambda at: None if unit.inactivity is None else to_us(unit.inactivity.after(at, zone)),
+        grace_until=lambda at: 0 if grace is None else to_us(grace.period.after(at, zone)),
+    )
+
+
+def _elsewhere(
+    elsewhere: Mapping[str, Sequence[Record]], ref: str, fact: OrderFact
+) -> tuple[str, Sequence[Record]]:
+    """Return which absorbed member an order was recorded of, as the prefix of its lots, and the records there."""
+    for member, records in elsewhere.items():
+        told = sorted((r for r in records if r.ref == ref and r.kind in FACTS), key=lambda record: record.version)
+        if told:
+            if any(record.key == key_of(fact) for record in told):
+                raise KeyReused("id", fact.id, f"was recorded of {member}, who has been merged into {fact.member}")
+            return f"{member}>", told
+    return "", ()
+
+
+def _switches(versions: Mapping[int, Program]) -> Iterator[Switch]:
+    """Return where one version after another switched expiry on."""
+    ordered = sorted(versions.values(), key=lambda each: (each.effective_from is not None, each.effective_from))
+    for before, after in pairwise(ordered):
+        for name in ["points", *(unit.name for unit in after.units)]:
+            try:
+                old, new = before.unit(name), after.unit(name)
+            except InputError:  # a new unit has no old lots
+                continue
+            if old.validity is None and new.validity is not None and after.effective_from is not None:
+                expires_at = new.validity.after(after.effective_from, after.zone)
+                yield Switch(name, after.version, to_us(after.effective_from), to_us(expires_at))
+
+
+def count_items(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(("count", name) for name in names)
+
+
+def _spendingcount_items(order: Order) -> list[tuple[str, str]]:
+    """Return the items that an order paid with points reads: its own redemptions, and those that its parts name."""
+    found = []
+    for number, tender in enumerate(order.tenders):
+        if tender.kind == "points" and tender.key is None:
+            found.append(("spent", f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"))
+        elif tender.kind == "points" and tender.key is not None:
+            found += [("spent", tender.key), ("hold", tender.key)]
+    return found
+
+
+def _count(books: Books, name: str) -> int:
+    return int(books.value("count", name) or 0)
+
+
+def counted(books: Books, names: Iterable[str]) -> dict[str, int]:
+    return {name: count for name in names if (count := _count(books, name))}
+
+
+def _enrol(member: Member, view: View) -> Draft:
+    """Keep what is known of a person: the latest word holds."""
+    known = view.books.value("profile", "member")
+    if known is None or to_us(wire.from_data(Member, known).at) <= to_us(member.at):
+        view.books.keep("profile", "member", wire.to_data(member))
+    return Draft([], {})
+
+
+def unknown(member: str) -> UnknownMember:
+    return UnknownMember("member", member, "nothing was recorded of this member; record a Member or another fact first")
+
+
+def _too_large(refund: Refund, facts: Sequence[Fact], program: Program) -> InputError:
+    """Return why a refund cannot be true of its order."""
+    order = max((each for each in facts if isinstance(each, Order)), key=lambda each: each.revision)
+    others = [each for each in facts if isinstance(each, Refund)]
+    try:
+        remains(order, [*others, refund], program.currency, program.refund_split)
+    except InputError as error:
+        return error
+    return RefundTooLarge("refund.id", refund.id, "with it, more would be refunded than the order was of")
+
+
