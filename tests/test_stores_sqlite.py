@@ -297,6 +297,7 @@ def test_read_only(of_file: int, of_folder: int, exists: bool) -> None:
         if exists:
             SQLiteStore(path).close()
             path.with_name("shop.db-lock").unlink()
+            path.with_name("shop.db-next").unlink()
             path.chmod(of_file)
         before = os.listdir(folder)
         Path(folder).chmod(of_folder)

@@ -15,7 +15,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from _grocer_data import Row
 
@@ -119,10 +121,11 @@ _COMPARED = [
     (
         "baskets, to the line and the cent",
         "SELECT household, basket, lines, shelf, discount, above FROM basket",
-        """SELECT household, CAST(json_extract(payload, '$.id') AS INTEGER), count(*), sum(CAST(round(100 * json_extract(value, '$.total')) AS INTEGER)),
+        """SELECT household, CAST(json_extract(payload, '$.id') AS INTEGER), count(*),
+                  sum(CAST(round(100 * json_extract(value, '$.total')) AS INTEGER)),
                   sum(CAST(round(100 * coalesce(json_extract(value, '$.discount'), 0)) AS INTEGER)),
                   CAST(round(100 * coalesce(json_extract(payload, '$.discount'), 0)) AS INTEGER)
-           FROM record, json_each(payload, '$.lines') WHERE kind = 'order' GROUP BY record.account, record.version""",
+           FROM record, json_each(payload, '$.lines') WHERE kind = 'order' GROUP BY account, version""",
     ),
     (
         "awards, to the point",
@@ -133,8 +136,9 @@ _COMPARED = [
     (
         "returns, to the point",
         "SELECT household, basket, product, taken FROM back",
-        """SELECT household, CAST(json_extract(payload, '$.order') AS INTEGER), (SELECT CAST(key AS INTEGER) FROM json_each(payload, '$.lines')),
-                  coalesce((SELECT -sum(amount) FROM entry AS e
+        """SELECT household, CAST(json_extract(payload, '$.order') AS INTEGER),
+                  CAST(json_extract(payload, '$.lines[0][0]') AS INTEGER),
+                  coalesce((SELECT -sum(amount) FROM club.entry AS e
                             WHERE e.account = r.account AND e.source = r.key AND e.kind = 'claw_back'), 0)
            FROM record AS r WHERE kind = 'refund'""",
     ),
@@ -145,41 +149,63 @@ _COMPARED = [
            WHERE kind = 'redeem' GROUP BY account, source""",
     ),
     (
-        "households' balances, to the point",
+        "balances, to the point",
         """SELECT household, sum(given), coalesce(taken, 0), redeemed, expired, earned - gone
            FROM award LEFT JOIN (SELECT household, sum(taken) AS taken FROM back GROUP BY 1) USING (household)
                 JOIN (SELECT household, sum(redeemed) AS redeemed, sum(expired) AS expired FROM walk GROUP BY 1)
                      USING (household)
                 JOIN (SELECT household, earned, gone FROM walk WHERE number = 12) USING (household)
-           GROUP BY household""",
+           GROUP BY household HAVING sum(given) > 0""",
         "SELECT household, earned, clawed_back, redeemed, expired, active - debt FROM balance",
     ),
     (
-        "accounts in which what came in is what there is and what went out",
-        "SELECT account FROM account",
-        """SELECT account FROM account JOIN club.balance USING (account)
+        "balances in which what came in is what there is and what went out",
+        "SELECT household FROM balance",
+        """SELECT household FROM balance AS b
            WHERE earned + restored + reinstated + transferred_in + adjusted_up
                  = active + pending + held - debt + redeemed + expired + clawed_back + transferred_out + adjusted_down
-             AND active + pending + held - debt = (SELECT sum(amount) FROM entry AS e WHERE e.account = balance.account)
+             AND active + pending + held - debt = (SELECT sum(amount) FROM club.entry AS e WHERE e.account = b.account)
              AND active + pending + held
-                 = (SELECT sum(active + pending + held) FROM club.lot AS l WHERE l.account = balance.account)
+                 = (SELECT sum(active + pending + held) FROM club.lot AS l WHERE l.account = b.account)
              AND active >= 0 AND pending >= 0 AND held >= 0 AND debt >= 0""",
+    ),
+    (
+        "totals of the report, to the point and the cent",
+        """SELECT 'households', count(DISTINCT household) FROM basket
+           UNION ALL SELECT 'baskets', count(*) FROM basket
+           UNION ALL SELECT 'lines', count(*) FROM till
+           UNION ALL SELECT 'paid', sum(net - above) FROM basket
+           UNION ALL SELECT 'discounts', sum(discount + above) FROM basket
+           UNION ALL SELECT 'returns', count(*) FROM back
+           UNION ALL SELECT 'earned', sum(given) FROM award
+           UNION ALL SELECT 'taken_back', coalesce(sum(taken), 0) FROM back
+           UNION ALL SELECT 'vouchers', count(*) FROM walk WHERE redeemed > 0
+           UNION ALL SELECT 'redeemed', sum(redeemed) FROM walk
+           UNION ALL SELECT 'expired', sum(expired) FROM walk
+           UNION ALL SELECT 'outstanding', sum(max(0, earned - gone)) FROM walk WHERE number = 12
+           UNION ALL SELECT 'owed', sum(max(0, gone - earned)) FROM walk WHERE number = 12
+           UNION ALL SELECT 'liability', sum(max(0, earned - gone)) FROM walk WHERE number = 12  -- a cent a point""",
+        "SELECT * FROM reported",
     ),
 ]
 
 
-def check(rows: Iterable[Row], departments: Mapping[int, str], path: str | Path, *, cap: int, year_end: str) -> list[str]:
-    """Compare the club's file at `path` with the till's lines; return in words what was found to be equal.
+def check(
+    rows: Iterable[Row], departments: Mapping[int, str], path: str | Path, reported: Mapping[str, int], *, cap: int,
+    year_end: str,
+) -> list[str]:  # fmt: skip
+    """Compare the till's lines with the club's file at `path` and with what was reported; return what is equal.
 
-    `cap` is the most points a day, `year_end` the local time up to which the books were kept. Raises `Difference`.
+    `reported` are totals by name, money in cents. `cap` is the most points a day, `year_end` the local time up to
+    which the books were kept, as in "2018-01-01 00:00:00". Raises `Difference`.
     """
     with closing(sqlite3.connect("", isolation_level=None, uri=True)) as db:  # a file that is deleted by itself
         db.execute("PRAGMA temp_store = FILE")
-        db.execute(
-            "CREATE TABLE till (household INTEGER, basket INTEGER, product INTEGER, sales REAL, retail REAL, coupon REAL, "
-            "matched REAL, at TEXT, produce INTEGER)"
-        )
         db.execute("BEGIN")
+        db.execute(
+            "CREATE TABLE till (household INTEGER, basket INTEGER, product INTEGER, sales REAL, retail REAL, "
+            "coupon REAL, matched REAL, at TEXT, produce INTEGER)"
+        )
         db.executemany(
             "INSERT INTO till VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -190,15 +216,32 @@ def check(rows: Iterable[Row], departments: Mapping[int, str], path: str | Path,
                 for row in rows
             ),
         )
+        db.execute("CREATE TABLE reported (name TEXT, value INTEGER)")
+        db.executemany("INSERT INTO reported VALUES (?, ?)", reported.items())
         db.execute("COMMIT")
-        db.execute("ATTACH ? AS club", (f"{Path(path).resolve().as_uri()}?mode=ro",))
+        db.execute("ATTACH ? AS club", (_read_only(path),))
         for statement in _statements(_EXPECTED + _BOOKED):
             db.execute(statement, {"cap": cap, "year_end": year_end})
         return [_compared(db, *each) for each in _COMPARED]
 
 
+def _compared(db: sqlite3.Connection, what: str, expected: str, booked: str) -> str:
+    db.execute(f"CREATE TABLE expected AS {expected}")
+    db.execute(f"CREATE TABLE booked AS {booked}")
+    for some, others in (("expected", "booked"), ("booked", "expected")):
+        rows = db.execute(f"SELECT * FROM {some} EXCEPT SELECT * FROM {others} LIMIT 3").fetchall()
+        if rows:
+            raise Difference(f"{what}: {some} and not {others}: {', '.join(map(str, rows))}")
+    counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("expected", "booked")]
+    if counts[0] != counts[1]:
+        raise Difference(f"{what}: {counts[0]} expected, {counts[1]} booked")
+    db.execute("DROP TABLE expected")
+    db.execute("DROP TABLE booked")
+    return f"{counts[0]:,} {what}"
+
+
 def _statements(script: str) -> Iterator[str]:
-    """Return the statements of a script one by one: only single ones take values."""
+    """Return the statements of a script one by one: only a single one takes values."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -207,16 +250,24 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _compared(db: sqlite3.Connection, what: str, expected: str, booked: str) -> str:
-    db.execute("DROP TABLE IF EXISTS expected")
-    db.execute("DROP TABLE IF EXISTS booked")
-    db.execute(f"CREATE TABLE expected AS {expected}")
-    db.execute(f"CREATE TABLE booked AS {booked}")
-    for missing, where in (("expected", "booked"), ("booked", "expected")):
-        rows = db.execute(f"SELECT * FROM {missing} EXCEPT SELECT * FROM {where} LIMIT 3").fetchall()
-        if rows:
-            raise Difference(f"{what}: {missing} and not {where}: {', '.join(map(str, rows))}")
-    counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("expected", "booked")]
-    if counts[0] != counts[1]:
-        raise Difference(f"{what}: {counts[0]} expected, {counts[1]} booked")
-    return f"{counts[0]:,} {what}"
+def _read_only(path: str | Path) -> str:
+    return f"{Path(path).resolve().as_uri()}?mode=ro"
+
+
+class State(NamedTuple):
+    """What a club's file holds: how much, and a digest of every account's head (its version, its instants)."""
+
+    accounts: int
+    records: int
+    entries: int
+    heads: str
+
+
+def state(path: str | Path) -> State:
+    """Return the state of the club's file at `path`."""
+    with closing(sqlite3.connect(_read_only(path), uri=True)) as db:
+        digest = sha256()
+        for row in db.execute("SELECT * FROM head ORDER BY account"):
+            digest.update(repr(row).encode())
+        counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("head", "record", "entry")]
+        return State(*counts, digest.hexdigest())

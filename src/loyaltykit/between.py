@@ -16,7 +16,7 @@ from typing import Any
 
 from loyaltykit.books import RANK_COMMAND, Step
 from loyaltykit.commands import Draft, Terms, Transfer, View
-from loyaltykit.journal import Head, Lot, Need, Record
+from loyaltykit.journal import Head, Lot, Need, Record, compact
 from loyaltykit.ledger import Envelope
 from loyaltykit.session import Task
 
@@ -39,7 +39,7 @@ def note_of(head: Head | None) -> dict[str, Any]:
 
 
 def _noted(view: View, status: str, **changes: Any) -> tuple[str, str]:
-    return status, json.dumps({**note_of(view.context.head), **changes}, separators=(",", ":"), sort_keys=True)
+    return status, compact({**note_of(view.context.head), **changes})
 
 
 def handover(view: View, key: str, at: int, value: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ def received(account: str, sender: str, sent: Record) -> Task:
     key = f"transfer:{sender}:{sent.key.removeprefix('key:')}"
     lots = [[f"{key}#{number}", *lot] for number, lot in enumerate(outcome["lots"], 1)]
     steps: list[Step] = [[sent.at, RANK_COMMAND, key, "credit", "transfer_in", lots]]
-    payload = json.dumps({"from": sender}, separators=(",", ":"))
+    payload = compact({"from": sender})
     envelope = Envelope(key, "receive", sent.at, sent.fingerprint, payload)
     return Task(Need(account, keys=(key,)), envelope, lambda view: Draft(steps, {}), no_terms)
 
@@ -139,7 +139,7 @@ def merge(account: str, into: str, key: str, at: int) -> Task:
         merges = note_of(view.context.head).get("merges", 0) + 1
         return Draft(steps, outcome, head=_noted(view, "closed", into=into, merges=merges))
 
-    envelope = Envelope(source, "merge", at, into, json.dumps({"into": into}, separators=(",", ":")))
+    envelope = Envelope(source, "merge", at, into, compact({"into": into}))
     return Task(Need(account, keys=(source,), everything=True), envelope, choose, no_terms)
 
 
@@ -161,7 +161,7 @@ def absorbed(account: str, source: str, sent: Record) -> Task:
         into = [each for each in note_of(view.context.head).get("absorbed", []) if each != source]
         return Draft(steps, {}, head=_noted(view, "open", absorbed=[*into, source]))
 
-    payload = json.dumps({"from": source}, separators=(",", ":"))
+    payload = compact({"from": source})
     envelope = Envelope(key, "absorb", sent.at, sent.fingerprint, payload)
     return Task(Need(account, keys=(key,), items=items), envelope, choose, no_terms)
 
@@ -188,7 +188,7 @@ def unmerge(account: str, source: str, key: str, at: int) -> Task:
         rest = [each for each in note_of(view.context.head).get("absorbed", []) if each != source]
         return Draft(steps, {**sent, "to": source}, head=_noted(view, "open", absorbed=rest))
 
-    envelope = Envelope(record, "unmerge", at, source, json.dumps({"of": source}, separators=(",", ":")))
+    envelope = Envelope(record, "unmerge", at, source, compact({"of": source}))
     return Task(Need(account, keys=(record,), everything=True), envelope, choose, no_terms)
 
 
@@ -196,7 +196,7 @@ def reopened(account: str, into: str, sent: Record) -> Task:
     """Return the task that reopens an account and takes its lots back in."""
     key = f"unmerge:{into}:{sent.version}"
     steps = _carried(json.loads(sent.outcome), "", sent.at, key)
-    payload = json.dumps({"from": into}, separators=(",", ":"))
+    payload = compact({"from": into})
     envelope = Envelope(key, "reopen", sent.at, sent.fingerprint, payload)
     return Task(
         Need(account, keys=(key,), everything=True),
@@ -235,5 +235,3 @@ def give_back(account: str, key: str, at: int, amount: int) -> Task:
 
     envelope = Envelope(key, "give_back", at, str(amount), "{}")
     return Task(Need(account, keys=(key,), items=(("count", "used"),)), envelope, choose, no_terms)
-
-

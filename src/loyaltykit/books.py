@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from loyaltykit.journal import NEVER, Balance, Item, Lot, Record
+from loyaltykit.journal import NEVER, Balance, Item, Lot, compact
 
 Step = list[Any]
 Use = tuple[str, str, str, int]
@@ -222,7 +222,7 @@ class Books:
         return lot
 
     def keep(self, kind: str, name: str, value: Any, due_at: int = NEVER) -> None:
-        text = None if value is None else json.dumps(value, separators=(",", ":"))
+        text = None if value is None else compact(value)
         self.items[kind, name] = Item(kind, name, due_at if value is not None else NEVER, text)
         self.changed_items.add((kind, name))
         if kind == "hold" and value is not None:
@@ -235,7 +235,7 @@ class Books:
     def move(self, unit: str, kind: str, amount: int, at: int, source: str, uses: Sequence[Use]) -> None:
         """Note a movement, and add it to the gross sums."""
         reason, actor = self.notes.get(source, (None, None))
-        self.moves.append(Move((unit, kind, amount, at, source, json.dumps(uses, separators=(",", ":")), reason, actor)))
+        self.moves.append(Move((unit, kind, amount, at, source, compact(uses), reason, actor)))
         if amount and kind in SUMS:
             column, sign = SUMS[kind]
             row = self.unit(unit)

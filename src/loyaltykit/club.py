@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -32,7 +32,7 @@ from loyaltykit.between import (
 from loyaltykit.books import Books, More
 from loyaltykit.calendar import Period, from_us, instant, to_us
 from loyaltykit.commands import Command, Draft, record_key
-from loyaltykit.decisions import Expiring, Explanation, Page, Receipt, Standing
+from loyaltykit.decisions import Expiring, Explanation, Page, Receipt, Standing, Statement
 from loyaltykit.earning import award, counters
 from loyaltykit.errors import (
     InputError,
@@ -51,7 +51,6 @@ from loyaltykit.ledger import (
     Incomplete,
     Lot,
     Posting,
-    StatementRow,
     lots_of,
     statement_of,
     verify,
@@ -68,6 +67,7 @@ from loyaltykit.stories import key_of, ref_of
 
 ATTEMPTS = 60
 """How often a write that others overtook is decided again before `StoreBusy` is raised."""
+
 
 def utc_now() -> datetime:
     """Return this machine's time, in UTC. It only says when something was recorded, and decides nothing."""
@@ -146,7 +146,8 @@ class Club:
     def record_many(self, facts: Iterable[Fact], *, batch: int = 2_000) -> Iterator[Receipt]:
         """Record facts by batches, in the order given, each batch in one durable step; yield a receipt for each.
 
-        Several times as fast as one by one. An error is raised once what came before it in the batch is recorded.
+        Several times as fast as one by one. An error is raised once all that came before it is recorded; some of what
+        comes after it in its batch may be recorded too. To deliver everything again is always safe.
         """
         pending: list[Fact] = []
         for fact in facts:
@@ -184,9 +185,16 @@ class Club:
         """Give points by hand, outside any rule; dates left out are those of the unit. Opens an unknown account."""
         return self.do(
             commands.Earn(
-                member, points, key=key, at=at, unit=unit, active_at=active_at, expires_at=expires_at, actor=actor,
+                member,
+                points,
+                key=key,
+                at=at,
+                unit=unit,
+                active_at=active_at,
+                expires_at=expires_at,
+                actor=actor,
                 reason=reason,
-            )  # fmt: skip
+            )
         )
 
     def adjust(
@@ -268,7 +276,10 @@ class Club:
         self, member: str, hold: str, points: int | None = None, *, at: datetime, key: str | None = None,
         actor: str | None = None,
     ) -> Receipt:  # fmt: skip
-        """Spend what a hold set aside (or `points` of it); the rest goes back to its lots. `HoldExpired` if too late."""
+        """Spend what a hold set aside, or `points` of it; the rest goes back to its lots.
+
+        Raises `HoldExpired` at or after the instant until which the points were held.
+        """
         return self.do(commands.Capture(member, hold, points=points, key=key or f"capture:{hold}", at=at, actor=actor))
 
     def release(self, member: str, hold: str, *, at: datetime, key: str | None = None) -> Receipt:
@@ -321,7 +332,7 @@ class Club:
         return self._hand_over(merge(self._account(source), into, f"merge:{into}:{number}", to_us(instant(at))))
 
     def unmerge(self, source: str, *, at: datetime) -> Receipt:
-        """Undo a merge: each lot goes back, with what is left of it, to the member that it came from; later lots stay."""
+        """Undo a merge: each lot goes back, with what is left of it, to the member it came from; later lots stay."""
         head = self._must_know(source)
         note = note_of(head)
         into = note.get("into") or note.get("last")
@@ -348,14 +359,17 @@ class Club:
 
     # ------------------------------------------------------------ questions
 
-    def balance(
-        self, member: str, *, at: datetime, unit: str = "points", known_at: datetime | None = None
-    ) -> Balance:
-        """Return a member's balance at any instant, past or future, by what was recorded at `known_at` (default: all)."""
+    def balance(self, member: str, *, at: datetime, unit: str = "points", known_at: datetime | None = None) -> Balance:
+        """Return a member's balance at any instant, past or future.
+
+        No job need have run. `known_at` limits the answer to what had been recorded by then (default: everything).
+        """
         books = self._books(member, at, known_at)
         return Balance.of(books.unit(unit).row(), at)
 
-    def lots(self, member: str, *, at: datetime, unit: str = "points", known_at: datetime | None = None) -> tuple[Lot, ...]:
+    def lots(
+        self, member: str, *, at: datetime, unit: str = "points", known_at: datetime | None = None
+    ) -> tuple[Lot, ...]:
         """Return the lots that hold anything, in the order in which they are spent."""
         return lots_of(self._books(member, at, known_at, lots=True), unit)
 
@@ -387,14 +401,15 @@ class Club:
 
     def statement(
         self, member: str, *, at: datetime, unit: str = "points", known_at: datetime | None = None
-    ) -> tuple[StatementRow, ...]:
+    ) -> Statement:
         """Return every entry up to `at` with its reason and running balance, oldest first.
 
         What expired or became active by itself and is not written down yet is shown too, with `booked` False.
         """
         context, books = self._everything(member, at, known_at)
         known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
-        return statement_of(context.entries, books, unit, to_us(at), known, reason_of(context.records))
+        rows = statement_of(context.entries, books, unit, to_us(at), known, reason_of(context.records))
+        return Statement(member, unit, at, rows, self.program(at).zone)
 
     def explain(self, member: str, *, at: datetime, unit: str = "points") -> Explanation:
         """Return why the balance is what it is: the tree of facts and rules behind it. Print it."""
@@ -560,7 +575,9 @@ class Club:
                 return posting
             except (StaleVersion, OutcomeUnknown):
                 pause(attempt)
-        raise StoreBusy(f"{task.need.account} was changed by others {ATTEMPTS} times in a row; try again with the same key")
+        raise StoreBusy(
+            f"{task.need.account} was changed by others {ATTEMPTS} times in a row; try again with the same key"
+        )
 
     def _switch_terms(self, session: Session, account: str, at: int) -> None:
         """Where a later version switched expiry on, give lots that had none their full term, once an account."""
@@ -600,8 +617,10 @@ class Club:
                     break
                 try:
                     postings[place] = session.run(tasks[place], self._now())
-                except (Moved, Absorbed):
-                    session.flush()
+                except (Moved, Absorbed, StaleVersion):  # merged, or overtaken: as if it had come alone
+                    with suppress(StaleVersion):
+                        session.flush()
+                    session = Session(self._store, tasks[place].need)
                     postings[place] = self._record(facts[place], None)
                 except LoyaltyError as wrong:
                     error, first_bad = wrong, place

@@ -209,6 +209,7 @@ class Draft(NamedTuple):
     ref: str | None = None
     head: tuple[str, str] | None = None  # the account's new status and note, where they change
     anew: bool = False  # fold the books anew from all records
+    award: Any = None  # the award that an order or activity was given, for the receipt
 
 
 def record_key(key: str) -> str:

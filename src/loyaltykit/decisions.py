@@ -9,8 +9,10 @@ from typing import Any
 
 import attrs
 
-from loyaltykit.earning import Award
-from loyaltykit.ledger import Balance, Lot
+from loyaltykit.awards import Award
+from loyaltykit.calendar import zone
+from loyaltykit.ledger import Balance, Lot, StatementRow
+from loyaltykit.tables import html_table, number, text_table
 
 
 @attrs.frozen
@@ -41,6 +43,42 @@ class Receipt:
     def change(self, unit: str) -> int:
         """Return the change in one unit."""
         return dict(self.changes).get(unit, 0)
+
+
+@attrs.frozen
+class Statement:
+    """Every entry of one unit up to an instant, oldest first, with its reason and the running balance.
+
+    Print it, or let a notebook show it: times are local to `zone`.
+    """
+
+    member: str
+    unit: str
+    at: datetime
+    rows: tuple[StatementRow, ...]
+    zone: str = "UTC"
+
+    def __iter__(self) -> Iterator[StatementRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> StatementRow:
+        return self.rows[place]
+
+    def _table(self) -> tuple[list[str], list[list[Any]]]:
+        here, rows = zone(self.zone), []
+        for row in self.rows:
+            what = row.kind.replace("_", " ") + ("" if row.booked else " (not booked yet)")
+            rows.append([f"{row.at.astimezone(here):%Y-%m-%d %H:%M}", what, row.reason, row.amount, row.balance])
+        return ["when", "what", "why", "amount", "balance"], rows
+
+    def __str__(self) -> str:
+        return text_table(*self._table())
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._table())
 
 
 @attrs.frozen
@@ -83,6 +121,17 @@ class Standing:
     def held(self) -> int:
         """What is held of the unit ``points``."""
         return self.balance().held
+
+    def __str__(self) -> str:
+        lines = [f"{self.member} on {self.at:%Y-%m-%d}"]
+        for each in self.balances:
+            parts = [f"{number(each.available)} {each.unit} available"]
+            parts += [
+                f"{number(count)} {name}" for name, count in (("pending", each.pending), ("held", each.held)) if count
+            ]
+            lines.append("  " + ", ".join(parts))
+        lines += [f"  {number(each.points)} expire on {each.at:%Y-%m-%d}" for each in self.expiring]
+        return "\n".join(lines)
 
 
 @attrs.frozen

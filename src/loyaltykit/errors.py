@@ -31,7 +31,10 @@ class InputError(LoyaltyError, ValueError):
     hint: str
 
     def __str__(self) -> str:
-        shown = repr(self.value)
+        try:
+            shown = repr(self.value)
+        except Exception:  # an int of thousands of digits, or a repr that fails: the message must not
+            shown = f"<{type(self.value).__name__}>"
         if len(shown) > 120:
             shown = shown[:117] + "..."
         return f"{self.field}={shown}: {self.hint}"

@@ -17,6 +17,7 @@ from loyaltykit.earning import award
 from loyaltykit.facts import Activity, Order
 from loyaltykit.journal import NEVER, Context, Record
 from loyaltykit.program import Program
+from loyaltykit.tables import number
 from loyaltykit.wire import loads
 
 _VERBS = {
@@ -63,11 +64,6 @@ def reason_of(records: Mapping[str, Record]) -> Callable[[str], str | None]:
                 return f"{what} ({name})" if what else name
 
     return reason
-
-
-def number(points: int) -> str:
-    """Return a number of points with thousands separated and a real minus sign."""
-    return f"{points:,}".replace("-", "−")
 
 
 def explain_account(
@@ -154,4 +150,3 @@ def _next(books: Books, unit: str, until: int, program: Program) -> tuple[str, .
         for when, points in sorted(sums.items())[:3]
     ]
     return (f"next: {', '.join(soon)}",) if soon else ()
-

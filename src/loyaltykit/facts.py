@@ -10,85 +10,29 @@ one, a ``float`` is refused. Instants are aware datetimes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import attrs
 
-from loyaltykit.amounts import money, quantity, whole
-from loyaltykit.calendar import instant
-from loyaltykit.errors import InputError, RefundTooLarge
+from loyaltykit import fields
+from loyaltykit.amounts import product, quantity, total
+from loyaltykit.calendar import to_us
+from loyaltykit.errors import InputError
+from loyaltykit.fields import text
 
 OrderState = Literal["draft", "placed", "paid", "cancelled"]
 TenderKind = Literal["cash", "points", "gift_card"]
 
 ZERO = Decimal(0)
 
-
-# ---------------------------------------------------------------- converters and validators, shared
-
-
-def _money(field: str) -> Any:
-    """A converter of non-negative money that names `field` in its error."""
-    return lambda value: money(value, field, minimum=0)
+LARGEST = Decimal("922337203685477.5807")
+"""The most that a line or an order comes to: in minor units of any currency (at most 4 decimals) below 2**63."""
 
 
-def _optional_money(field: str) -> Any:
-    return lambda value: None if value is None else money(value, field, minimum=0)
-
-
-def _instant(field: str) -> Any:
-    return lambda value: instant(value, field)
-
-
-def _optional_instant(field: str) -> Any:
-    return lambda value: None if value is None else instant(value, field)
-
-
-def text(value: Any, field: str) -> str:
-    """Return `value` if it is a non-empty string of at most 200 characters without control characters."""
-    if not isinstance(value, str):
-        raise InputError(field, value, "give a string")
-    if not value or len(value) > 200 or not value.isprintable():
-        raise InputError(field, value, "give 1 to 200 printable characters")
-    return value
-
-
-def _text(field: str) -> Any:
-    return lambda value: text(value, field)
-
-
-def _optional_text(field: str) -> Any:
-    return lambda value: None if value is None else text(value, field)
-
-
-def _texts(field: str) -> Any:
-    def convert(value: Iterable[str] | str) -> tuple[str, ...]:
-        return (text(value, field),) if isinstance(value, str) else tuple(text(item, field) for item in value)
-
-    return convert
-
-
-def _one_of(field: str, kind: Any) -> Any:
-    allowed = get_args(kind)
-
-    def convert(value: Any) -> Any:
-        if value not in allowed:
-            raise InputError(field, value, f"choose one of {', '.join(allowed)}")
-        return value
-
-    return convert
-
-
-def _flag(field: str) -> Any:
-    def convert(value: Any) -> bool:
-        if not isinstance(value, bool):
-            raise InputError(field, value, "give True or False")
-        return value
-
-    return convert
+def _optional_us(at: datetime | None) -> int | None:
+    return None if at is None else to_us(at)
 
 
 # ---------------------------------------------------------------- orders
@@ -100,39 +44,55 @@ class Line:
 
     Give `total` (the whole line, before `discount`) or `unit_price`; with neither the line costs nothing. Some
     tills know only totals that do not divide by the quantity, or a quantity of 0 with a total: both are taken as
-    they are.
+    they are. `discount` is the line's own; a donation has none. `id` tells lines of one sku apart; see `name`.
 
     >>> Line("espresso", 2, unit_price="3.50", categories="coffee").net
     Decimal('7.00')
     """
 
-    sku: str = attrs.field(converter=_text("line.sku"))
-    quantity: Decimal = attrs.field(default=Decimal(1), converter=lambda value: quantity(value, "line.quantity"))
-    total: Decimal | None = attrs.field(default=None, converter=_optional_money("line.total"))
-    unit_price: Decimal | None = attrs.field(default=None, converter=_optional_money("line.unit_price"))
-    categories: tuple[str, ...] = attrs.field(default=(), converter=_texts("line.categories"))
-    discount: Decimal = attrs.field(default=ZERO, converter=_money("line.discount"))
-    gift_card: bool = attrs.field(default=False, converter=_flag("line.gift_card"))
-    donation: bool = attrs.field(default=False, converter=_flag("line.donation"))
-    id: str | None = attrs.field(default=None, converter=_optional_text("line.id"))
+    sku: str = attrs.field(converter=fields.words("line.sku"))
+    quantity: Decimal = attrs.field(default=Decimal(1), converter=fields.amount("line.quantity"))
+    total: Decimal | None = attrs.field(default=None, converter=fields.optional(fields.amount("line.total")))
+    unit_price: Decimal | None = attrs.field(default=None, converter=fields.optional(fields.amount("line.unit_price")))
+    categories: tuple[str, ...] = attrs.field(default=(), converter=fields.texts("line.categories"))
+    discount: Decimal = attrs.field(default=ZERO, converter=fields.amount("line.discount"))
+    gift_card: bool = attrs.field(default=False, converter=fields.flag("line.gift_card"))
+    donation: bool = attrs.field(default=False, converter=fields.flag("line.donation"))
+    id: str | None = attrs.field(default=None, converter=fields.optional(fields.words("line.id")))
 
     def __attrs_post_init__(self) -> None:
         if self.total is not None and self.unit_price is not None:
             raise InputError("line.total", self.total, "give total or unit_price, not both")
-        if self.discount > self.gross:
-            raise InputError("line.discount", self.discount, f"at most the line's total, {self.gross}")
+        gross = self.gross
+        if gross > LARGEST:
+            given = "unit_price" if self.total is None else "total"
+            raise InputError(f"line.{given}", getattr(self, given), f"a line comes to at most {LARGEST}")
+        if self.discount and self.donation:
+            raise InputError("line.discount", self.discount, "a donation is not discounted; give what was donated")
+        if self.discount > gross:
+            raise InputError("line.discount", self.discount, f"at most the line's total, {gross}")
+
+    @property
+    def name(self) -> str:
+        """What a refund calls the line: its id, or its sku where it has none of its own."""
+        return self.id or self.sku
 
     @property
     def gross(self) -> Decimal:
-        """The line before any discount."""
+        """The line before any discount, exactly."""
         if self.total is not None:
             return self.total
-        return self.unit_price * self.quantity if self.unit_price is not None else ZERO
+        return ZERO if self.unit_price is None else product(self.unit_price, self.quantity)
 
     @property
     def net(self) -> Decimal:
         """The line after its own discount, before its share of the order's."""
-        return self.gross - self.discount
+        return _less(self.gross, self.discount)
+
+
+def _less(value: Decimal, discount: Decimal) -> Decimal:
+    """Return the exact difference, whatever the decimal context."""
+    return total((value, discount.copy_negate())) if discount else value
 
 
 @attrs.frozen
@@ -143,11 +103,11 @@ class Tender:
     spends them.
     """
 
-    kind: TenderKind = attrs.field(converter=_one_of("tender.kind", TenderKind))
-    amount: Decimal = attrs.field(converter=_money("tender.amount"))
-    points: int = attrs.field(default=0, converter=lambda value: whole(value, "tender.points"))
-    key: str | None = attrs.field(default=None, converter=_optional_text("tender.key"))
-    unit: str = attrs.field(default="points", converter=_text("tender.unit"))
+    kind: TenderKind = attrs.field(converter=fields.one_of("tender.kind", TenderKind))
+    amount: Decimal = attrs.field(converter=fields.amount("tender.amount"))
+    points: int = attrs.field(default=0, converter=fields.count("tender.points"))
+    key: str | None = attrs.field(default=None, converter=fields.optional(fields.words("tender.key")))
+    unit: str = attrs.field(default="points", converter=fields.words("tender.unit"))
 
     def __attrs_post_init__(self) -> None:
         if self.points and self.kind != "points":
@@ -177,30 +137,19 @@ def points(count: int, worth: Any, key: str | None = None, unit: str = "points")
     return Tender("points", worth, count, key, unit)
 
 
-def _lines(value: Any) -> tuple[Line, ...]:
-    lines = (value,) if isinstance(value, Line) else tuple(value)
-    for line in lines:
-        if not isinstance(line, Line):
-            raise InputError("order.lines", line, "give Line values")
-    return lines
-
-
-def _tenders(value: Any) -> tuple[Tender, ...]:
-    tenders = (value,) if isinstance(value, Tender) else tuple(value)
-    for tender in tenders:
-        if not isinstance(tender, Tender):
-            raise InputError("order.tenders", tender, "give cash(...), gift_card(...) or points(...)")
-    return tenders
-
-
 @attrs.frozen
 class Order:
     """A purchase, placed at the instant `at`.
 
     An order whose lines are not known is given by `amount`, the goods after all discounts, without tax and
-    shipping: it becomes one line named ``order``. A changed order is the same order with a higher `revision`, in
-    force from `revised_at`. A draft counts for nothing; ``placed`` and ``paid`` count alike from `at`; a
-    ``cancelled`` order is one of which nothing remains.
+    shipping: it becomes one line named ``order``, and `amount` is None again. To give it another amount, take that
+    line away: ``attrs.evolve(order, lines=(), amount="5.00")``.
+
+    Every line has a `Line.name` of its own: its id, or its sku, or (where another line of the order is called that)
+    the sku with a number, ``mug#2``, which becomes its id.
+
+    A changed order is the same order with a higher `revision`, in force from `revised_at`. A draft counts for
+    nothing; ``placed`` and ``paid`` count alike from `at`; a ``cancelled`` order is one of which nothing remains.
 
     `tax` is on top of the prices unless `tax_included`. `discount` is the order's own, on top of the lines'.
     Without `tenders` the order was paid in cash; with them, what they do not cover was.
@@ -212,52 +161,71 @@ class Order:
     (Decimal('15.00'), Decimal('19.90'))
     """
 
-    id: str = attrs.field(converter=_text("order.id"))
-    member: str = attrs.field(converter=_text("order.member"))
-    at: datetime = attrs.field(converter=_instant("order.at"))
-    lines: tuple[Line, ...] = attrs.field(default=(), converter=_lines)
-    amount: Decimal | None = attrs.field(default=None, converter=_optional_money("order.amount"), kw_only=True)
-    discount: Decimal = attrs.field(default=ZERO, converter=_money("order.discount"), kw_only=True)
-    shipping: Decimal = attrs.field(default=ZERO, converter=_money("order.shipping"), kw_only=True)
-    tax: Decimal = attrs.field(default=ZERO, converter=_money("order.tax"), kw_only=True)
-    tax_included: bool = attrs.field(default=False, converter=_flag("order.tax_included"), kw_only=True)
-    tenders: tuple[Tender, ...] = attrs.field(default=(), converter=_tenders, kw_only=True)
-    codes: tuple[str, ...] = attrs.field(default=(), converter=_texts("order.codes"), kw_only=True)
-    channel: str | None = attrs.field(default=None, converter=_optional_text("order.channel"), kw_only=True)
-    currency: str | None = attrs.field(default=None, converter=_optional_text("order.currency"), kw_only=True)
-    state: OrderState = attrs.field(default="paid", converter=_one_of("order.state", OrderState), kw_only=True)
-    revision: int = attrs.field(default=1, converter=lambda value: whole(value, "order.revision", 1), kw_only=True)
+    id: str = attrs.field(converter=fields.words("order.id"))
+    member: str = attrs.field(converter=fields.words("order.member"))
+    at: datetime = attrs.field(converter=fields.moment("order.at"), eq=to_us)
+    lines: tuple[Line, ...] = attrs.field(default=(), converter=fields.several("order.lines", Line, "give Line values"))
+    amount: Decimal | None = attrs.field(
+        default=None, converter=fields.optional(fields.amount("order.amount")), kw_only=True
+    )
+    discount: Decimal = attrs.field(default=ZERO, converter=fields.amount("order.discount"), kw_only=True)
+    shipping: Decimal = attrs.field(default=ZERO, converter=fields.amount("order.shipping"), kw_only=True)
+    tax: Decimal = attrs.field(default=ZERO, converter=fields.amount("order.tax"), kw_only=True)
+    tax_included: bool = attrs.field(default=False, converter=fields.flag("order.tax_included"), kw_only=True)
+    tenders: tuple[Tender, ...] = attrs.field(
+        default=(),
+        converter=fields.several("order.tenders", Tender, "give cash(...), gift_card(...) or points(...)"),
+        kw_only=True,
+    )
+    codes: tuple[str, ...] = attrs.field(default=(), converter=fields.texts("order.codes"), kw_only=True)
+    channel: str | None = attrs.field(
+        default=None, converter=fields.optional(fields.words("order.channel")), kw_only=True
+    )
+    currency: str | None = attrs.field(
+        default=None, converter=fields.optional(fields.currency("order.currency")), kw_only=True
+    )
+    state: OrderState = attrs.field(default="paid", converter=fields.one_of("order.state", OrderState), kw_only=True)
+    revision: int = attrs.field(default=1, converter=fields.count("order.revision", 1), kw_only=True)
     revised_at: datetime | None = attrs.field(
-        default=None, converter=_optional_instant("order.revised_at"), kw_only=True
+        default=None, converter=fields.optional(fields.moment("order.revised_at")), eq=_optional_us, kw_only=True
     )
 
     def __attrs_post_init__(self) -> None:
         if self.amount is not None:
             if self.lines:
-                raise InputError("order.amount", self.amount, "give lines or amount, not both")
-            object.__setattr__(self, "lines", (Line("order", total=self.amount + self.discount),))
+                hint = "give lines or amount, not both; to change the amount of an order, give lines=() with it"
+                raise InputError("order.amount", self.amount, hint)
+            object.__setattr__(self, "lines", (Line("order", total=total((self.amount, self.discount))),))
             object.__setattr__(self, "amount", None)
-        object.__setattr__(self, "lines", _with_ids(self.lines))
-        if self.revised_at is not None and self.revised_at < self.at:
+        object.__setattr__(self, "lines", _named(self.lines))
+        if self.revised_at is not None and to_us(self.revised_at) < to_us(self.at):
             raise InputError("order.revised_at", self.revised_at, f"not before the order itself, {self.at}")
-        discountable = sum((line.net for line in self.lines if not line.donation), ZERO)
-        if self.discount > discountable:
-            raise InputError("order.discount", self.discount, f"at most what the lines leave, {discountable}")
-        if self.tax_included and self.tax > self.goods + self.shipping:
+        self._check_sums()
+
+    def _check_sums(self) -> None:
+        full = total([*[line.gross for line in self.lines], self.shipping, self.tax])
+        if full > LARGEST:
+            raise InputError("order.lines", full, f"an order with its shipping and tax comes to at most {LARGEST}")
+        if self.discount:
+            discountable = total(line.net for line in self.lines if not line.donation)
+            if self.discount > discountable:
+                raise InputError("order.discount", self.discount, f"at most what the lines leave, {discountable}")
+        if self.tax_included and self.tax > total((self.goods, self.shipping)):
             raise InputError("order.tax", self.tax, "an included tax is at most what it is included in")
-        paid = sum((tender.amount for tender in self.tenders), ZERO)
-        if paid > self.total:
-            raise InputError("order.tenders", paid, f"the parts come to more than the order, {self.total}")
+        if self.tenders:
+            paid = total(tender.amount for tender in self.tenders)
+            if paid > self.total:
+                raise InputError("order.tenders", paid, f"the parts come to more than the order, {self.total}")
 
     @property
     def goods(self) -> Decimal:
         """The lines after every discount, without shipping; with tax only where prices include it."""
-        return sum((line.net for line in self.lines), ZERO) - self.discount
+        return _less(total(line.net for line in self.lines), self.discount)
 
     @property
     def total(self) -> Decimal:
         """What the customer owes: goods, shipping, and tax where it comes on top."""
-        return self.goods + self.shipping + (ZERO if self.tax_included else self.tax)
+        return total((self.goods, self.shipping, ZERO if self.tax_included else self.tax))
 
     @property
     def known_from(self) -> datetime:
@@ -265,33 +233,50 @@ class Order:
         return self.revised_at or self.at
 
 
-def _with_ids(lines: tuple[Line, ...]) -> tuple[Line, ...]:
-    """Give every line an id: its own, else its sku, else (for a sku named twice) ``sku#2``."""
-    seen: set[str] = set()
+def _named(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Give every line a name of its own: those that say their id first, then the first of each sku, then the rest."""
+    skus = {line.sku for line in lines}
+    taken: set[str] = set()
+    for line in lines:
+        if line.id is not None:
+            if line.id in taken:
+                raise InputError("line.id", line.id, "two lines of one order have this id")
+            taken.add(line.id)
+    if not taken and len(skus) == len(lines):  # as good as always: nothing is made anew
+        return lines
+    free = skus - taken
+    taken |= skus
+    numbers: dict[str, int] = {}
     named = []
     for line in lines:
-        name = line.id
-        if name is None:
-            name, count = line.sku, 1
-            while name in seen:
-                count += 1
-                name = f"{line.sku}#{count}"
-            line = attrs.evolve(line, id=name)
-        elif name in seen:
-            raise InputError("line.id", name, "two lines of one order have this id")
-        seen.add(name)
+        if line.id == line.sku:
+            line = attrs.evolve(line, id=None)
+        elif line.id is None and line.sku in free:
+            free.remove(line.sku)
+        elif line.id is None:
+            stem = line.sku[:_STEM]
+            number = numbers.get(stem, 1) + 1
+            while f"{stem}#{number}" in taken:
+                number += 1
+            numbers[stem] = number
+            line = attrs.evolve(line, id=f"{stem}#{number}")
         named.append(line)
     return tuple(named)
+
+
+_STEM = 190
+"""So many characters of a long sku, with ``#`` and a number, make an id of at most 200."""
 
 
 # ---------------------------------------------------------------- refunds
 
 
-def _refund_lines(value: Any) -> tuple[tuple[str, Decimal], ...] | None:
-    if value is None:
-        return None
-    pairs = value.items() if isinstance(value, Mapping) else value
-    lines = tuple(sorted((text(line, "refund.lines"), quantity(count, "refund.lines")) for line, count in pairs))
+_PAIRS = "give a mapping, or pairs, of"
+_line_pairs = fields.pairs("refund.lines", quantity, f"{_PAIRS} line names and quantities")
+
+
+def _refund_lines(value: Any) -> tuple[tuple[str, Decimal], ...]:
+    lines: tuple[tuple[str, Decimal], ...] = _line_pairs(value)
     if not lines:
         raise InputError("refund.lines", value, "name at least one line, or leave it out to refund the whole order")
     return lines
@@ -301,8 +286,8 @@ def _refund_lines(value: Any) -> tuple[tuple[str, Decimal], ...] | None:
 class Refund:
     """Money given back for an order, known from the instant `at`.
 
-    With `lines` (line id or sku to quantity) those goods came back, with `amount` so much of what was paid for the
-    goods, with neither everything that remains. Donations come back only when named in `lines`. A line that was
+    With `lines` (`Line.name` or sku, to quantity) those goods came back, with `amount` so much of what was paid for
+    the goods, with neither everything that remains. Donations come back only when named in `lines`. A line that was
     sold with quantity 0 is named with quantity 0. Shipping comes back with the last of the order.
 
     >>> from datetime import datetime, UTC
@@ -310,30 +295,32 @@ class Refund:
     (('mug', Decimal('1')),)
     """
 
-    id: str = attrs.field(converter=_text("refund.id"))
-    member: str = attrs.field(converter=_text("refund.member"))
-    order: str = attrs.field(converter=_text("refund.order"))
-    at: datetime = attrs.field(converter=_instant("refund.at"))
-    lines: tuple[tuple[str, Decimal], ...] | None = attrs.field(default=None, converter=_refund_lines)
-    amount: Decimal | None = attrs.field(default=None, converter=_optional_money("refund.amount"))
-    currency: str | None = attrs.field(default=None, converter=_optional_text("refund.currency"), kw_only=True)
+    id: str = attrs.field(converter=fields.words("refund.id"))
+    member: str = attrs.field(converter=fields.words("refund.member"))
+    order: str = attrs.field(converter=fields.words("refund.order"))
+    at: datetime = attrs.field(converter=fields.moment("refund.at"), eq=to_us)
+    lines: tuple[tuple[str, Decimal], ...] | None = attrs.field(default=None, converter=fields.optional(_refund_lines))
+    amount: Decimal | None = attrs.field(
+        default=None, converter=fields.optional(fields.amount("refund.amount", above_zero=True))
+    )
+    currency: str | None = attrs.field(
+        default=None, converter=fields.optional(fields.currency("refund.currency")), kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.lines is not None and self.amount is not None:
             raise InputError("refund.amount", self.amount, "give lines or amount, not both")
-        if self.amount is not None and not self.amount:
-            raise RefundTooLarge("refund.amount", self.amount, "a refund of nothing is no refund; leave it out")
 
 
 @attrs.frozen
 class Reversal:
     """A refund that did not stand after all (the bank bounced it, it was booked by mistake), from the instant `at`."""
 
-    id: str = attrs.field(converter=_text("reversal.id"))
-    member: str = attrs.field(converter=_text("reversal.member"))
-    order: str = attrs.field(converter=_text("reversal.order"))
-    refund: str = attrs.field(converter=_text("reversal.refund"))
-    at: datetime = attrs.field(converter=_instant("reversal.at"))
+    id: str = attrs.field(converter=fields.words("reversal.id"))
+    member: str = attrs.field(converter=fields.words("reversal.member"))
+    order: str = attrs.field(converter=fields.words("reversal.order"))
+    refund: str = attrs.field(converter=fields.words("reversal.refund"))
+    at: datetime = attrs.field(converter=fields.moment("reversal.at"), eq=to_us)
 
 
 # ---------------------------------------------------------------- activities and members
@@ -348,28 +335,29 @@ class Activity:
     'review'
     """
 
-    id: str = attrs.field(converter=_text("activity.id"))
-    member: str = attrs.field(converter=_text("activity.member"))
-    name: str = attrs.field(converter=_text("activity.name"))
-    at: datetime = attrs.field(converter=_instant("activity.at"))
-    product: str | None = attrs.field(default=None, converter=_optional_text("activity.product"), kw_only=True)
-    order: str | None = attrs.field(default=None, converter=_optional_text("activity.order"), kw_only=True)
+    id: str = attrs.field(converter=fields.words("activity.id"))
+    member: str = attrs.field(converter=fields.words("activity.member"))
+    name: str = attrs.field(converter=fields.words("activity.name"))
+    at: datetime = attrs.field(converter=fields.moment("activity.at"), eq=to_us)
+    product: str | None = attrs.field(
+        default=None, converter=fields.optional(fields.words("activity.product")), kw_only=True
+    )
+    order: str | None = attrs.field(
+        default=None, converter=fields.optional(fields.words("activity.order")), kw_only=True
+    )
 
 
-def _birthday(value: Any) -> date | tuple[int, int] | None:
-    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+def _birthday(value: Any) -> date | tuple[int, int]:
+    if isinstance(value, date) and not isinstance(value, datetime):
         return value
     try:
         month, day = value
-        date(2000, month, day)
+        if type(month) is int and type(day) is int:
+            date(2000, month, day)  # a leap year: 29 February is a birthday
+            return (month, day)
     except (TypeError, ValueError):
-        raise InputError("member.birthday", value, "give a date, or (month, day) where the year is unknown") from None
-    return (month, day)
-
-
-def _attributes(value: Any) -> tuple[tuple[str, str], ...]:
-    pairs = value.items() if isinstance(value, Mapping) else value
-    return tuple(sorted((text(name, "member.attributes"), text(item, "member.attributes")) for name, item in pairs))
+        pass
+    raise InputError("member.birthday", value, "give a date, or (month, day) where the year is unknown")
 
 
 @attrs.frozen
@@ -379,12 +367,18 @@ class Member:
     `id` should be a pseudonym (a customer number, not an e-mail address): it is all that the ledger knows.
     """
 
-    id: str = attrs.field(converter=_text("member.id"))
-    at: datetime = attrs.field(converter=_instant("member.at"))
-    zone: str | None = attrs.field(default=None, converter=_optional_text("member.zone"), kw_only=True)
-    birthday: date | tuple[int, int] | None = attrs.field(default=None, converter=_birthday, kw_only=True)
-    email: str | None = attrs.field(default=None, converter=_optional_text("member.email"), kw_only=True)
-    attributes: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_attributes, kw_only=True)
+    id: str = attrs.field(converter=fields.words("member.id"))
+    at: datetime = attrs.field(converter=fields.moment("member.at"), eq=to_us)
+    zone: str | None = attrs.field(
+        default=None, converter=fields.optional(fields.zone_name("member.zone")), kw_only=True
+    )
+    birthday: date | tuple[int, int] | None = attrs.field(
+        default=None, converter=fields.optional(_birthday), kw_only=True
+    )
+    email: str | None = attrs.field(default=None, converter=fields.optional(fields.words("member.email")), kw_only=True)
+    attributes: tuple[tuple[str, str], ...] = attrs.field(
+        default=(), converter=fields.pairs("member.attributes", text, f"{_PAIRS} names and texts"), kw_only=True
+    )
 
 
 Fact = Order | Refund | Reversal | Activity | Member

@@ -1,20 +1,36 @@
-"""Converters for the fields of rules: they take what people write, and name the field when they refuse.
+"""Converters for the fields of facts, rules and commands: they take what people write, and name the field they refuse.
 
-Each function here makes a converter. Their type is ``Any`` because what a field takes is wider than what it holds.
+Each function here, save `text` and `brief`, makes a converter. The type of a converter is ``Any`` because what a
+field takes is wider than what it holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, get_args
 
 import attrs
 
-from loyaltykit.amounts import money, whole
-from loyaltykit.calendar import instant
+from loyaltykit.amounts import exponent, money, whole
+from loyaltykit.calendar import instant, to_us, zone
 from loyaltykit.errors import InputError
-from loyaltykit.facts import text
+
+# ---------------------------------------------------------------- texts
+
+
+def text(value: Any, field: str) -> str:
+    """Return `value` if it is a string of 1 to 200 printable characters; else raise `InputError`.
+
+    >>> text("ann", "member")
+    'ann'
+    """
+    if not isinstance(value, str):
+        raise InputError(field, value, "give a string")
+    if not value or len(value) > 200 or not value.isprintable():
+        raise InputError(field, value, "give 1 to 200 printable characters")
+    return value
 
 
 def named(field: str) -> Any:
@@ -25,10 +41,10 @@ def named(field: str) -> Any:
     """
 
     def convert(value: Any) -> str:
-        value = text(value, field)
-        if "/" in value or "~" in value:
-            raise InputError(field, value, "a name has no '/' and no '~'; they separate the parts of keys")
-        return str(value)
+        name = text(value, field)
+        if "/" in name or "~" in name:
+            raise InputError(field, name, "a name has no '/' and no '~'; they separate the parts of keys")
+        return name
 
     return convert
 
@@ -46,7 +62,7 @@ def texts(field: str) -> Any:
             value = (value,)
         elif not isinstance(value, Iterable):
             raise InputError(field, value, "give a string, or several")
-        return tuple(text(item, field) for item in value)
+        return tuple([text(item, field) for item in value])
 
     return convert
 
@@ -74,8 +90,34 @@ def flag(field: str) -> Any:
     return convert
 
 
+def currency(field: str) -> Any:
+    """Convert nothing, but refuse what is no code of ISO 4217, three capital letters."""
+    return _checked(field, exponent)
+
+
+def zone_name(field: str) -> Any:
+    """Convert nothing, but refuse what is no name of an IANA zone."""
+    return _checked(field, zone)
+
+
+def _checked(field: str, check: Callable[[Any], object]) -> Any:
+    """Convert nothing, but refuse what `check` refuses, in the name of `field`."""
+
+    def convert(value: Any) -> Any:
+        try:
+            check(value)
+        except InputError as error:
+            raise InputError(field, value, error.hint) from None
+        return value
+
+    return convert
+
+
+# ---------------------------------------------------------------- numbers and instants
+
+
 def count(field: str, minimum: int = 0) -> Any:
-    """Convert a whole number of points, items or times, below 2**63."""
+    """Convert a whole number of points, items or times, in size below 2**63."""
     return lambda value: whole(value, field, minimum)
 
 
@@ -83,17 +125,30 @@ def amount(field: str, above_zero: bool = False) -> Any:
     """Convert money, or another exact decimal number, that is not negative (or, with `above_zero`, above 0)."""
 
     def convert(value: Any) -> Decimal:
-        value = money(value, field, 0)
-        if above_zero and not value:
-            raise InputError(field, value, "give more than 0")
-        return Decimal(value)
+        number = money(value, field, 0)
+        if above_zero and not number:
+            raise InputError(field, number, "give more than 0")
+        return number
 
     return convert
 
 
 def moment(field: str) -> Any:
-    """Convert an instant."""
-    return lambda value: instant(value, field)
+    """Convert an instant: an aware datetime whose year, in UTC, is from 1 to 9999."""
+
+    def convert(value: Any) -> datetime:
+        at = instant(value, field)
+        if at.year in (1, 9999):  # at the edge, a zone may lead beyond what `to_us` can number
+            try:
+                to_us(at)
+            except InputError as error:
+                raise InputError(field, at, error.hint) from None
+        return at
+
+    return convert
+
+
+# ---------------------------------------------------------------- values
 
 
 def optional(convert: Callable[[Any], Any]) -> Any:
@@ -127,6 +182,33 @@ def several(field: str, kind: type[Any] | tuple[type[Any], ...], hint: str) -> A
         return items
 
     return convert
+
+
+def pairs(field: str, convert: Callable[[Any, str], Any], hint: str) -> Any:
+    """Convert a mapping, or (name, value) pairs, to pairs sorted by name, which is a text and comes once.
+
+    >>> pairs("refund.lines", text, "give names")({"b": "x", "a": "y"})
+    (('a', 'y'), ('b', 'x'))
+    """
+
+    def convert_all(value: Any) -> tuple[tuple[str, Any], ...]:
+        items = value.items() if isinstance(value, Mapping) else value
+        if isinstance(items, str) or not isinstance(items, Iterable):
+            raise InputError(field, value, hint)
+        found: dict[str, Any] = {}
+        for pair in items:
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise InputError(field, pair, hint)
+            name = text(pair[0], field)
+            if name in found:
+                raise InputError(field, name, "is named twice; give it once")
+            found[name] = convert(pair[1], field)
+        return tuple(sorted(found.items()))
+
+    return convert_all
+
+
+# ---------------------------------------------------------------- shown
 
 
 def brief(value: Any) -> str:

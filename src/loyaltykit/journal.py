@@ -8,11 +8,16 @@ JSON. They are tuples because they are the hot path's rows as well: a store pass
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 NEVER = 2**63 - 1
 """The instant that does not come: a lot without expiry, a record without a next event."""
+
+
+compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+"""Write JSON as the rows hold it: without spaces. (Made once: `json.dumps` would make an encoder a call.)"""
 
 
 class Head(NamedTuple):

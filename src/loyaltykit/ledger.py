@@ -25,7 +25,7 @@ from loyaltykit.books import Books, More, Move, Step, order_key
 from loyaltykit.calendar import from_us, instant, to_us
 from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
 from loyaltykit.errors import InputError, KeyReused
-from loyaltykit.journal import NEVER, Commit, Context, Head, Need, Record
+from loyaltykit.journal import NEVER, Commit, Context, Head, Need, Record, compact
 from loyaltykit.steps import apply, awarded, corrections, replay, standing_entries
 
 NEW = Head(0, -NEVER, -NEVER, -NEVER, NEVER)
@@ -48,6 +48,7 @@ class Posting(NamedTuple):
     member: str
     record: Record
     commit: Commit | None
+    award: Any = None
 
 
 class Envelope(NamedTuple):
@@ -141,15 +142,11 @@ def post(
         record = Record(
             head.version + 1, envelope.key, envelope.kind, draft.ref or envelope.ref, envelope.at,
             max(recorded_at, head.recorded_at), envelope.fingerprint, draft.status, envelope.payload,
-            _compact(draft.steps), "",
+            compact(draft.steps), "",
         )  # fmt: skip
         return _posting(context, need, record, draft, books, usable is None)
     except More as more:
         raise Incomplete(wider(need, more)) from None
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def wider(need: Need, more: More) -> Need:
@@ -200,7 +197,7 @@ def _posting(
         if entry.source == record.key and entry.amount:
             changes[entry.unit] = changes.get(entry.unit, 0) + entry.amount
     shortfall = sum(amount for (source, _), amount in books.shortfalls.items() if source == record.key)
-    record = record._replace(outcome=_compact({**draft.outcome, "changes": changes, "shortfall": shortfall}))
+    record = record._replace(outcome=compact({**draft.outcome, "changes": changes, "shortfall": shortfall}))
     new_head = Head(
         record.version, books.at, record.recorded_at, max(head.settled_at, books.settled_at), books.next_at(),
         draft.head[0] if draft.head else head.status, draft.head[1] if draft.head else head.note,
@@ -218,6 +215,7 @@ def _posting(
             [books.units[name].row() for name in sorted(books.changed_units)],
             [books.items[key] for key in books.changed_items],
         ),
+        draft.award,
     )
 
 
@@ -225,7 +223,7 @@ def _entries(record: Record, taken_back: Iterable[journal.Entry], moves: Iterabl
     """Return the entries of a record: first what takes back entries that no longer hold, then what happened."""
     entries: list[journal.Entry] = []
     for entry in taken_back:
-        uses = _compact([[lot, to, origin, quantity] for lot, origin, to, quantity in json.loads(entry.uses)])
+        uses = compact([[lot, to, origin, quantity] for lot, origin, to, quantity in json.loads(entry.uses)])
         entries.append(
             entry._replace(
                 version=record.version, line=len(entries) + 1, amount=-entry.amount, recorded_at=record.recorded_at,

@@ -37,6 +37,9 @@ FACTS: Mapping[str, Any] = {
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+NOTHING_BACK = {"counts": {}, "cash": "0", "gift_card": "0", "points": 0, "ignored": []}
+"""What is noted of an order of which nothing was counted and nothing went back: nothing, so no row is kept."""
+
 
 class Moved(Exception):
     """The member was merged: the fact goes to `into` now."""
@@ -100,11 +103,14 @@ class Rulebook:
         return f"{self.name}/{text(member, 'member')}"
 
     def check_currency(self, fact: Fact) -> None:
+        """Refuse a fact in another currency than the program's."""
         program = self.program(fact.at)
         currency = getattr(fact, "currency", None)
         if currency is not None and currency != program.currency:
             raise WrongCurrency(
-                f"{type(fact).__name__.lower()}.currency", currency, f"the program {self.name} counts in {program.currency}"
+                f"{type(fact).__name__.lower()}.currency",
+                currency,
+                f"the program {self.name} counts in {program.currency}",
             )
 
     def switch_task(self, account: str, switch: Switch) -> Task:
@@ -137,8 +143,9 @@ class Rulebook:
         member = fact.id if isinstance(fact, Member) else fact.member
         program = self.program(fact.at)
         need = Need(account or self.account(member), keys=(key,))
-        payload = "{}" if isinstance(fact, Member) else wire.dumps(fact)
-        envelope = Envelope(key, kind, at, wire.fingerprint(fact), payload, ref)
+        written = wire.canonical(fact)
+        payload = "{}" if isinstance(fact, Member) else written
+        envelope = Envelope(key, kind, at, wire.hashed(written), payload, ref)
         terms = self.terms(program)
         if isinstance(fact, Member):
             need = need._replace(items=(("profile", "member"),))
@@ -150,7 +157,7 @@ class Rulebook:
             items = [("order", ref)]
             if isinstance(fact, Order):
                 items += count_items(counters(program, fact))
-                items += _spendingcount_items(fact)
+                items += _spending_items(fact)
             sources = (ref, *(f"{each}>{ref}" for each in elsewhere))
             need = need._replace(refs=(ref,), sources=sources, items=(*need.items, *items))
         return Task(need, envelope, lambda view: self._tell(fact, part, view), terms)
@@ -166,6 +173,7 @@ class Rulebook:
         steps: list[Any] = []
         outcome: dict[str, Any] = {}
         counts: dict[str, int] = {}
+        given: Award | None = None
         if isinstance(fact, Activity):
             names = counters(program, fact)
             used = {**counted(view.books, names), **part.used}
@@ -176,28 +184,30 @@ class Rulebook:
         ref = ref_of(fact)
         waiting = False
         if ref is not None:
-            story_steps, more, waiting = self._order(fact, ref, part, view, counts)
-            steps += story_steps
-            outcome.update(more)
+            draft = self._order(fact, ref, part, view, counts)
+            steps += draft.steps
+            outcome.update(draft.outcome)
+            waiting = draft.status == "waiting"
+            given = given or draft.award
         budgets = {name.removeprefix("budget/"): n for name, n in counts.items() if n and name.startswith("budget/")}
         if budgets:
             outcome["budgets"] = budgets
         for name, amount in counts.items():
             if amount and not name.startswith("budget/"):
                 view.books.keep("count", name, _count(view.books, name) + amount)
-        return Draft(steps, outcome, "waiting" if waiting and not steps else "applied", ref)
+        return Draft(steps, outcome, "waiting" if waiting and not steps else "applied", ref, award=given)
 
-    def _order(
-        self, fact: OrderFact, ref: str, part: Part, view: View, counts: dict[str, int]
-    ) -> tuple[list[Any], dict[str, Any], bool]:
+    def _order(self, fact: OrderFact, ref: str, part: Part, view: View, counts: dict[str, int]) -> Draft:
         """Tell the story of the order that a fact belongs to; add to `counts` what changes under the caps."""
-        records = sorted((r for r in view.records.values() if r.ref == ref and r.kind in FACTS), key=lambda r: r.version)
+        records = sorted(
+            (r for r in view.records.values() if r.ref == ref and r.kind in FACTS), key=lambda r: r.version
+        )
         prefix, earlier = _elsewhere(part.elsewhere, ref, fact)
         known = next((json.loads(r.outcome) for r in (*earlier, *records) if r.kind == "order"), None)
         outcome: dict[str, Any] = {}
         if known is None:
             if not isinstance(fact, Order):
-                return [], {}, True
+                return Draft([], {}, "waiting")
             program = self.program(fact.at)
             used = {**counted(view.books, counters(program, fact)), **part.used}
             known = {"version": program.version, "tier": part.tier, "used": used}
@@ -211,8 +221,8 @@ class Rulebook:
             raise _too_large(fact, facts, fixed.program)
         wanted = [("order", ref), *(("count", name) for name in story.counts)]
         for order in (each for each in [*facts, fact] if isinstance(each, Order)):
-            wanted += _spendingcount_items(order)
-        missing = tuple(key for key in wanted if not view.saw(key))
+            wanted += [(kind, prefix + name) for kind, name in _spending_items(order)]
+        missing = tuple(item for item in wanted if not item[1].startswith("budget/") and not view.saw(item))
         if missing:
             raise More(items=missing)
         for name in {*story.counts, *before.get("counts", {})}:
@@ -225,7 +235,8 @@ class Rulebook:
             "points": back.points if back else 0,
             "ignored": list(story.ignored),
         }
-        view.books.keep("order", ref, after)
+        if before or after != NOTHING_BACK:
+            view.books.keep("order", ref, after)
         if not isinstance(fact, Order):
             outcome["back"] = [before.get("cash", "0"), before.get("gift_card", "0"), before.get("points", 0)]
             outcome["now"] = [after["cash"], after["gift_card"], after["points"]]
@@ -234,7 +245,8 @@ class Rulebook:
         planned = [step for record in records for step in json.loads(record.plan)]
         steps = unsaid([[*step[:4], prefix + step[4], *step[5:]] for step in story.steps], planned)
         told = {record.key for record in earlier}
-        return [step for step in steps if step[2] not in told], outcome, False
+        given = story.award if isinstance(fact, Order) and story.award_of is fact else None
+        return Draft([step for step in steps if step[2] not in told], outcome, award=given)
 
     def command_task(self, command: Command) -> Task:
         """Say what a command needs to see, and how it is decided."""
@@ -254,7 +266,9 @@ class Rulebook:
                     need = need._replace(spend=((command.unit, -command.points),), spend_at=at)
             case commands.Capture() | commands.Release():
                 need = need._replace(
-                    keys=(key, record_key(command.hold)), refs=(f"hold:{command.hold}",), items=(("hold", command.hold),)
+                    keys=(key, record_key(command.hold)),
+                    refs=(f"hold:{command.hold}",),
+                    items=(("hold", command.hold),),
                 )
             case commands.Restore():
                 need = need._replace(items=(("spent", command.of),))
@@ -274,15 +288,16 @@ class Rulebook:
             draft = decide(command, view)
             return transferred(command, draft, view, at) if isinstance(command, commands.Transfer) else draft
 
-        envelope = Envelope(key, kind, at, wire.fingerprint(command), wire.dumps(command))
+        written = wire.canonical(command)
+        envelope = Envelope(key, kind, at, wire.hashed(written), written)
         return Task(need, envelope, choose, self.terms(program))
 
     def receipt(self, posting: Posting, fact: Fact | None = None) -> Receipt:
         """Turn what was recorded into the answer; raise the refusal that it stands for, if it is one."""
         record = posting.record
         outcome = json.loads(record.outcome)
-        given: Award | None = None
-        if isinstance(fact, Order | Activity) and "version" in outcome:
+        given: Award | None = posting.award
+        if given is None and isinstance(fact, Order | Activity) and "version" in outcome:
             program = self.versions[outcome["version"]]
             given = award(program, fact, tier=outcome["tier"], used=outcome["used"])
         cash, gift_card, points_back = None, None, 0
@@ -324,9 +339,7 @@ def _terms(program: Program, name: str) -> Terms:
     )
 
 
-def _elsewhere(
-    elsewhere: Mapping[str, Sequence[Record]], ref: str, fact: OrderFact
-) -> tuple[str, Sequence[Record]]:
+def _elsewhere(elsewhere: Mapping[str, Sequence[Record]], ref: str, fact: OrderFact) -> tuple[str, Sequence[Record]]:
     """Return which absorbed member an order was recorded of, as the prefix of its lots, and the records there."""
     for member, records in elsewhere.items():
         told = sorted((r for r in records if r.ref == ref and r.kind in FACTS), key=lambda record: record.version)
@@ -352,10 +365,11 @@ def _switches(versions: Mapping[int, Program]) -> Iterator[Switch]:
 
 
 def count_items(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return the items that hold these counters."""
     return tuple(("count", name) for name in names)
 
 
-def _spendingcount_items(order: Order) -> list[tuple[str, str]]:
+def _spending_items(order: Order) -> list[tuple[str, str]]:
     """Return the items that an order paid with points reads: its own redemptions, and those that its parts name."""
     found = []
     for number, tender in enumerate(order.tenders):
@@ -371,6 +385,7 @@ def _count(books: Books, name: str) -> int:
 
 
 def counted(books: Books, names: Iterable[str]) -> dict[str, int]:
+    """Return what was counted so far, where anything was."""
     return {name: count for name in names if (count := _count(books, name))}
 
 
@@ -383,6 +398,7 @@ def _enrol(member: Member, view: View) -> Draft:
 
 
 def unknown(member: str) -> UnknownMember:
+    """Return the error for a member of whom nothing was recorded."""
     return UnknownMember("member", member, "nothing was recorded of this member; record a Member or another fact first")
 
 
@@ -395,5 +411,3 @@ def _too_large(refund: Refund, facts: Sequence[Fact], program: Program) -> Input
     except InputError as error:
         return error
     return RefundTooLarge("refund.id", refund.id, "with it, more would be refunded than the order was of")
-
-

@@ -48,6 +48,7 @@ class Story(NamedTuple):
 
     steps: list[Step]
     award: Award | None  # of the revision in force at the end; None while the order is unknown
+    award_of: Order | None  # that revision
     counts: dict[str, int]  # what counts under caps and budgets at the end
     returned: Returned | None  # what has gone back to the customer at the end
     ignored: tuple[str, ...]  # refunds that cannot be true of this order
@@ -113,10 +114,13 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
             ignored.append(key)
             del refunds[fact.id]
         standing = tuple(refunds.values())
-        back = returned(order, standing, program.currency, program.refund_split, program.reward_back)
+        back, stands = None, tuple(lot.points for lot in given.lots)
+        if standing or order.state == "cancelled":
+            back = returned(order, standing, program.currency, program.refund_split, program.reward_back)
+            stands = targets(program, order, standing, given)
         steps += _spending(at, rank, key, order, back, program, terms)
         named = {lot_name(program, f"order:{order.id}", lot): lot for lot in given.lots}
-        for (name, lot), target in zip(named.items(), targets(program, order, standing, given), strict=True):
+        for (name, lot), target in zip(named.items(), stands, strict=True):
             when = [to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)]
             lots[name] = [lot.unit, *when]
             steps.append([at, rank, key, "award", name, lot.unit, target, *when, terms(lot.unit).shortfall])
@@ -129,9 +133,10 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
     counts: dict[str, int] = {}
     if order is not None and given is not None:
         counts = dict(given.counts)
-        for name, amount in counts_back(program, order, tuple(refunds.values()), given):
-            counts[name] = counts.get(name, 0) - amount
-    return Story(steps, given, counts, back, tuple(ignored))
+        if refunds and counts:
+            for name, amount in counts_back(program, order, tuple(refunds.values()), given):
+                counts[name] = counts.get(name, 0) - amount
+    return Story(steps, given, order, counts, back, tuple(ignored))
 
 
 def _us(at: datetime | None) -> int:
@@ -147,7 +152,7 @@ def _possible(order: Order, refunds: Iterable[Refund], program: Program) -> bool
 
 
 def _spending(
-    at: int, rank: int, key: str, order: Order, back: Returned, program: Program, terms: Callable[[str], Terms]
+    at: int, rank: int, key: str, order: Order, back: Returned | None, program: Program, terms: Callable[[str], Terms]
 ) -> list[Step]:
     """Return how many points are spent on an order after one of its events.
 
@@ -157,11 +162,11 @@ def _spending(
     steps: list[Step] = []
     if rank == RANK_AWARD:
         rank = RANK_SPEND
-    for number, (tender, gone) in enumerate(zip(order.tenders, back.tenders, strict=False)):
+    for number, tender in enumerate(order.tenders):
         if tender.kind != "points" or not tender.points:
             continue
         of = terms(tender.unit)
-        points_back = 0 if of.restore == "off" else gone.points
+        points_back = 0 if back is None or of.restore == "off" else back.tenders[number].points
         ends = [of.shortfall, of.grace_until(from_us(at))]
         if tender.key is None:
             name = f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"

@@ -40,6 +40,7 @@ __all__ = [
     "dumps",
     "fingerprint",
     "from_data",
+    "hashed",
     "loads",
     "schema",
     "to_data",
@@ -121,7 +122,12 @@ def fingerprint(value: Any) -> str:
     >>> fingerprint(cash("35.20")) == fingerprint(cash("35.2")) != fingerprint(cash("35.21"))
     True
     """
-    return sha256(canonical(value).encode()).hexdigest()
+    return hashed(canonical(value))
+
+
+def hashed(text: str) -> str:
+    """Return the SHA-256 of a text, in hexadecimal: the fingerprint of a value whose `canonical` text is at hand."""
+    return sha256(text.encode()).hexdigest()
 
 
 # ---------------------------------------------------------------- in

@@ -148,9 +148,11 @@ def _version(connection: Connection, path: str) -> int:
 
 def _open_turnstile(path: str) -> Turnstile:
     try:
-        return Turnstile(path + "-lock")
+        return Turnstile(path)
     except OSError as error:
-        raise StoreReadOnly(f"{path}-lock, at which writers take turns, cannot be written: {error}") from error
+        raise StoreReadOnly(
+            f"{path}-lock and -next, at which writers take turns, cannot be written: {error}"
+        ) from error
 
 
 def _bring_up_to_date(connection: Connection, turnstile: Turnstile, path: str, timeout: float) -> None:

@@ -37,7 +37,7 @@ class SQLiteStore:
     What `append` acknowledged survives ``kill -9`` and power cuts: every commit is one transaction in SQLite's
     write-ahead log with ``synchronous=FULL``. Several processes may open the same file, each with a store of its own;
     writers take turns in the order in which they come. The file must lie on a local disk, since the log is shared
-    through memory. Beside it stand ``-wal`` and ``-shm`` (SQLite's) and ``-lock`` (the turns; always empty).
+    through memory. Beside it stand ``-wal`` and ``-shm`` (SQLite's) and ``-lock`` and ``-next`` (always empty).
     The tables are plain SQL, described in the file itself.
 
     Args:

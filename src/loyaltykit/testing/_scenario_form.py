@@ -1,0 +1,300 @@
+"""What a scenario document is made of: the classes that its JSON is read into, and its moments and periods."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Literal, TypeVar, get_args
+
+import attrs
+
+from loyaltykit import wire
+from loyaltykit.calendar import CalendarUnit, day_start, through, zone as zone_of
+from loyaltykit.errors import InputError
+from loyaltykit.fields import optional
+
+VERSION = 1
+"""The version of the document form that this library reads and writes."""
+
+MOMENT = (
+    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?)?"
+)
+"""A day, or a day and a time, or these with an offset from UTC."""
+
+T = TypeVar("T")
+Amount = int | Decimal | None
+Bucket = Literal[
+    "available", "balance", "active", "pending", "held", "debt", "earned", "restored", "reinstated", "transferred_in",
+    "adjusted_up", "redeemed", "expired", "clawed_back", "transferred_out", "adjusted_down", "receivable", "forgiven",
+]  # fmt: skip
+BUCKETS: tuple[str, ...] = get_args(Bucket)
+"""What a balance is made of, as `loyaltykit.ledger.Balance` names it."""
+
+
+def read(kind: type[T], data: Any, place: str) -> T:
+    """Return the value of `kind` that `data` describes; an error names its place in the document."""
+    try:
+        return wire.from_data(kind, data)
+    except InputError as error:
+        error.field = re.sub(r"^\w*", lambda _: place, error.field, count=1)
+        raise
+
+
+# ---------------------------------------------------------------- moments and periods
+
+
+def _moment(field: str) -> Any:
+    """Convert nothing, but refuse what is no moment."""
+
+    def convert(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(MOMENT, value):
+            raise InputError(field, value, 'give a day, as in "2026-03-02", or a time on one, as in "2026-03-02 10:30"')
+        try:
+            datetime.fromisoformat(value)
+        except ValueError as error:
+            raise InputError(field, value, str(error)) from None
+        return value
+
+    return convert
+
+
+def _end(field: str) -> Any:
+    """Convert nothing, but refuse what is neither a moment nor ``never``."""
+    convert = _moment(field)
+    return lambda value: value if value == "never" else convert(value)
+
+
+def moment(text: str, zone: str, place: str) -> datetime:
+    """Return the instant that `text` names: a day is its first instant in `zone`, a time without offset is local.
+
+    >>> moment("2026-07-06", "America/New_York", "steps[0].at").isoformat()
+    '2026-07-06T04:00:00+00:00'
+    """
+    _moment(place)(text)
+    if len(text) == 10:
+        return day_start(date.fromisoformat(text), zone)
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=zone_of(zone))
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise InputError(place, text, "the years run from 1 to 9999") from None
+
+
+def end_of_day(text: Any, zone: str, place: str) -> datetime:
+    """Return the end of something that lasts through the day that `text` names."""
+    return through(day(text, place), zone)
+
+
+def day(text: Any, place: str) -> date:
+    """Return the day that `text` names."""
+    if not isinstance(text, str) or len(text) != 10:
+        raise InputError(place, text, 'give a day, as in "2026-03-02"')
+    _moment(place)(text)
+    return date.fromisoformat(text)
+
+
+_UNITS = {
+    "microsecond": {"microseconds": 1},
+    "second": {"microseconds": 1_000_000},
+    "minute": {"microseconds": 60_000_000},
+    "hour": {"microseconds": 3_600_000_000},
+    "day": {"days": 1},
+    "week": {"days": 7},
+    "month": {"months": 1},
+    "quarter": {"months": 3},
+    "year": {"months": 12},
+}
+PERIOD = (
+    rf"([0-9]{{1,9}}) ({'|'.join(_UNITS)})s?"
+    rf"(?:,? to the end of the ({'|'.join(get_args(CalendarUnit))}))?"
+)
+"""A period in words."""
+
+
+def period(value: Any) -> Any:
+    """Return a period in words as the data of a `Period`; everything else as it is.
+
+    >>> period("12 months to the end of the month"), period("30 days")
+    ({'months': 12, 'end_of': 'month'}, {'days': 30})
+    """
+    found = re.fullmatch(PERIOD, value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    data: dict[str, Any] = {name: int(found[1]) * size for name, size in _UNITS[found[2]].items()}
+    return {**data, "end_of": found[3]} if found[3] else data
+
+
+# ---------------------------------------------------------------- what is expected
+
+
+@attrs.frozen
+class Refusal:
+    """How a step is refused: the reason, and the numbers behind it where they are given."""
+
+    reason: str
+    needed: int | None = None
+    available: int | None = None
+    short: int | None = None
+
+
+@attrs.frozen
+class Outcome:
+    """What comes of a step at once: the change that it makes, or the quote or preview that it asks for.
+
+    points: the change in the unit ``points`` (of a quote: what it takes). units: the change in each. asked: what an
+    award would be without its limits. reasons: why it is less, or why a quote is refused. cash, gift_card,
+    points_back: what a refund gives back to the customer. status: ``applied`` or ``waiting``. worth, needed,
+    available, short: of a quote.
+    """
+
+    points: int | None = None
+    units: Mapping[str, int | Decimal] | None = None
+    asked: int | None = None
+    reasons: tuple[str, ...] | None = None
+    shortfall: int | None = None
+    cash: Decimal | None = None
+    gift_card: Decimal | None = None
+    points_back: int | None = None
+    status: str | None = None
+    worth: Decimal | None = None
+    needed: int | None = None
+    available: int | None = None
+    short: int | None = None
+
+
+@attrs.frozen
+class LotSeen:
+    """A lot that holds something. Only what is given is compared.
+
+    points: all that it holds. expires_at: the instant, or ``never``; through: its last day instead.
+    """
+
+    points: int | None = None
+    active: int | None = None
+    pending: int | None = None
+    held: int | None = None
+    issued: int | None = None
+    earned_at: str | None = attrs.field(default=None, converter=optional(_moment("earned_at")))
+    active_at: str | None = attrs.field(default=None, converter=optional(_end("active_at")))
+    expires_at: str | None = attrs.field(default=None, converter=optional(_end("expires_at")))
+    through: str | None = attrs.field(default=None, converter=optional(_moment("through")))
+    id: str | None = None
+    source: str | None = None
+
+
+@attrs.frozen
+class RowSeen:
+    """A row of a statement: so many points more or fewer, and the running balance. Only what is given is compared."""
+
+    kind: str | None = None
+    points: Amount = None
+    balance: Amount = None
+    at: str | None = attrs.field(default=None, converter=optional(_moment("at")))
+    reason: str | None = None
+    booked: bool | None = None
+    actor: str | None = None
+
+
+@attrs.frozen
+class ExpiringSeen:
+    """Points that expire together, unless they are spent before."""
+
+    points: int
+    at: str | None = attrs.field(default=None, converter=optional(_moment("at")))
+    through: str | None = attrs.field(default=None, converter=optional(_moment("through")))
+
+
+@attrs.frozen
+class Total:
+    """The sums over all members of the document. A money unit's amounts in quotes are money, others minor units."""
+
+    unit: str = "points"
+    available: Amount = None
+    balance: Amount = None
+    active: Amount = None
+    pending: Amount = None
+    held: Amount = None
+    debt: Amount = None
+    earned: Amount = None
+    restored: Amount = None
+    reinstated: Amount = None
+    transferred_in: Amount = None
+    adjusted_up: Amount = None
+    redeemed: Amount = None
+    expired: Amount = None
+    clawed_back: Amount = None
+    transferred_out: Amount = None
+    adjusted_down: Amount = None
+    receivable: Amount = None
+    forgiven: Amount = None
+
+    def buckets(self) -> dict[str, int | Decimal]:
+        """Return what is expected of the balance, by name."""
+        named = ((name, getattr(self, name)) for name in BUCKETS)
+        return {name: value for name, value in named if value is not None}
+
+
+@attrs.frozen
+class Expect(Total):
+    """What is seen of one member and unit at the instant of the step. Only what is given is compared.
+
+    The numbers are those of `loyaltykit.ledger.Balance`. lots: all that hold something, in the order in which they are
+    spent; a number stands for what one holds. expiring: all that will expire, soonest first. entries: all amounts of
+    the kinds that are named, oldest first. statement: all rows, oldest first. known_at: by what was recorded then.
+    """
+
+    member: str | None = None
+    known_at: str | None = attrs.field(default=None, converter=optional(_moment("known_at")))
+    lots: tuple[LotSeen | int, ...] | None = None
+    expiring: tuple[ExpiringSeen, ...] | None = None
+    entries: Mapping[str, tuple[int, ...]] | None = None
+    statement: tuple[RowSeen, ...] | None = None
+
+
+# ---------------------------------------------------------------- steps and documents
+
+
+@attrs.frozen
+class Step:
+    """What happens at an instant, what comes of it, and what is seen then.
+
+    Besides these fields a step has at most one thing that is done: a fact, a command or a question. member: the first
+    of the document unless given. tier: the member's, when an order or activity earns. only: the variants in which the
+    step is done, all unless given. recorded_at: when it was learnt, if not at once.
+    """
+
+    at: str = attrs.field(converter=_moment("at"))
+    member: str | None = None
+    recorded_at: str | None = attrs.field(default=None, converter=optional(_moment("recorded_at")))
+    tier: str | None = None
+    only: tuple[str, ...] | str | None = None
+    note: str = ""
+    refused: Refusal | str | None = None
+    gives: Outcome | int | None = None
+    expect: Expect | int | tuple[Expect, ...] | None = None
+    total: Total | int | None = None
+
+
+@attrs.frozen
+class Head:
+    """The document around its program and steps.
+
+    scenario: the version of the form. name: how reports call it; the file's name unless given. notes: what the reader
+    should know, such as how an open question was decided. permute: the facts between two commands may come in any
+    order, and any number of times, and nothing that is seen changes.
+    """
+
+    scenario: int
+    name: str | None = None
+    title: str = ""
+    notes: tuple[str, ...] | str = ()
+    permute: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.scenario != VERSION:
+            raise InputError("scenario", self.scenario, f"this version of loyaltykit reads form {VERSION}")
