@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal as D
+from decimal import Decimal as D, localcontext
 from fractions import Fraction
 from typing import Any
 
 import attrs
 import pytest
-from hypothesis import assume, example, given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from shop import AT, SPLITS, one_refund, order, orders, possible, program, programs, refund, refunds
 
 from loyaltykit import wire
@@ -22,7 +22,7 @@ from loyaltykit.errors import InputError, WrongCurrency
 from loyaltykit.facts import Activity, Line, Order, gift_card, points
 from loyaltykit.matching import category, sku, tier, weekday
 from loyaltykit.program import Basis, Program, Unit
-from loyaltykit.refunds import Split, remains
+from loyaltykit.refunds import Split, remains, returned
 from loyaltykit.rules import (
     Budget,
     OnEvent,
@@ -147,8 +147,9 @@ class TestLaws:
         goods = sum((Fraction(line.net) for line in of.lines if not line.donation), Fraction(0))
         paid = sum(Fraction(tender.amount) for tender in of.tenders if tender.kind == "points")
         share = max(Fraction(0), goods - Fraction(of.discount) - paid) / goods if goods else Fraction(0)
+        times = share * count / Fraction(each)
         expected = sum(
-            Fraction(line.net) * share * (Fraction(factor) if "coffee" in line.categories else 1) * count / Fraction(each)
+            Fraction(line.net) * times * (Fraction(factor) if "coffee" in line.categories else 1)
             for line in of.lines
             if not (line.gift_card or line.donation)
         )
@@ -541,15 +542,19 @@ class TestLimits:
         assert [each.reasons for each in made] == [(), ("budget",), ("budget",)]
         assert made[1].counts == (("budget/spring", 20),)
 
-    @given(orders(), st.integers(0, 40))
-    def test_a_shared_budget_is_not_passed(self, of: Order, most: int) -> None:
+    @given(st.data(), orders(), st.integers(0, 40))
+    def test_a_shared_budget_is_not_passed(self, data: st.DataObject, of: Order, most: int) -> None:
         """Rules that share a budget together give no more than is left of it."""
         budget = Budget("spring", most)
         by = program(
             per_amount(1, each="1.30", budget=budget), per_amount(1, each="0.70", name="b", budget=budget),
             per_amount(1, each="1.10", name="c"),
         )  # fmt: skip
-        assert dict(award(by, of).counts).get("budget/spring", 0) <= most
+        made = award(by, of)
+        assert dict(made.counts).get("budget/spring", 0) <= most
+        first = data.draw(one_refund(of, [], 1, "net_allocated"))
+        assert sum(targets(by, of, [first], made)) <= made.points
+        assert counts_back(by, of, [first, refund(2)], made) == made.counts
 
     def test_what_a_cap_cut_stays_cut(self) -> None:
         """After a refund a rule gives no more than it gave, so that others' points still go back with their goods."""
@@ -717,7 +722,17 @@ class TestExplaining:
         by = program(per_amount(1, each="3.00"), rounding="ceiling")
         assert award(by, of_amount("1.00")).explain() == ["1/3 x 1.00, rounded up once"]
 
-    @example(of_amount("10.00"))
+    @given(st.data(), orders(), programs())
+    def test_no_decimal_context(self, data: st.DataObject, of: Order, by: Program) -> None:
+        """What precision an application has chosen for its own decimals changes nothing."""
+        some = data.draw(refunds(of, by.refund_split))
+        made = award(by, of)
+        expected = made, targets(by, of, some, made), returned(of, some, "USD", by.refund_split)
+        with localcontext(prec=1):
+            assert expected == (
+                award(by, of), targets(by, of, some, made), returned(of, some, "USD", by.refund_split)
+            )  # fmt: skip
+
     @given(orders())
     def test_preview_is_the_award(self, of: Order) -> None:
         """Asking twice gives the same answer: nothing is remembered between calls."""

@@ -27,7 +27,8 @@ HOME: dict[str, str] = loyaltykit._HOME
 CORE = {"loyaltykit", "attr", "attrs", "dateutil", "six", "tzdata"}
 
 # The imperative part and what is built on it. Every other module is the pure core.
-SHELL = {"stores", "wire", "club", "frames", "replay", "importers", "testing"}
+SHELL = {"stores", "wire", "session", "rulebook", "handover", "explaining", "club"}
+SHELL |= {"frames", "replay", "importers", "testing"}
 
 REFUSE_EXTRAS = f"""
 import sys

@@ -101,7 +101,7 @@ class TestLaws:
 
 def named_donation(of: Order, each: Refund) -> bool:
     """Say whether a refund names a donation."""
-    return any(line.donation and line.id == name for name, _ in each.lines or () for line in of.lines)
+    return any(line.donation and line.name == name for name, _ in each.lines or () for line in of.lines)
 
 
 class TestScenarios:

@@ -104,7 +104,7 @@ class TestCoins:
         exact = found.points * rule.worth / rule.points
         assert found.worth <= exact
         fewer = found.points - (rule.block or 1)
-        assert fewer * rule.worth / rule.points < found.worth
+        assert fewer < rule.minimum or fewer * rule.worth / rule.points < found.worth
 
     @pytest.mark.parametrize(
         ("change", "field"),
@@ -254,7 +254,8 @@ class TestSaying:
     @given(st.integers(0, 500), cents(900))
     def test_plain_data(self, has: int, due: D) -> None:
         """Rewards and quotes are plain data: they survive JSON."""
-        for rule in (coins(100, worth="1.00", max_percent="12.5"), reward("mug", 5, tiers="Gold", where=weekday("mon"))):
+        rules = coins(100, worth="1.00", max_percent="12.5"), reward("mug", 5, tiers="Gold", where=weekday("mon"))
+        for rule in rules:
             found = ask(rule, has, due)
             assert found == wire.loads(Quote, wire.dumps(found))
             assert rule == wire.loads(type(rule), wire.dumps(rule))

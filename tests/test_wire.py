@@ -101,8 +101,8 @@ def test_an_order_reads_like_an_order() -> None:
         "member": "ann",
         "at": "2026-03-02T09:30:00-05:00",
         "lines": [
-            {"sku": "espresso", "quantity": "2", "unit_price": "3.50", "categories": ["coffee"], "id": "espresso"},
-            {"sku": "mug", "total": "12.00", "discount": "2.00", "id": "mug"},
+            {"sku": "espresso", "quantity": "2", "unit_price": "3.50", "categories": ["coffee"]},
+            {"sku": "mug", "total": "12.00", "discount": "2.00"},
         ],
         "shipping": "4.90",
         "tenders": [{"kind": "cash", "amount": "15.00"}, {"kind": "points", "amount": "0.88", "points": 88}],
@@ -118,11 +118,11 @@ def test_an_order_may_be_written_by_hand() -> None:
 
 def test_pairs_are_an_object_while_their_names_differ() -> None:
     """Named values are an object, in their order; a name that comes twice makes them an array of pairs."""
-    at = datetime(2026, 3, 9, tzinfo=UTC)
-    once, twice = Refund("r", "a", "o", at, [("b", 1), ("a", 2)]), Refund("r", "a", "o", at, [("a", 1), ("a", 2)])
-    assert wire.to_data(once)["lines"] == {"a": "2", "b": "1"}
-    assert wire.to_data(twice)["lines"] == [["a", "1"], ["a", "2"]]
-    assert twice == wire.from_data(Refund, wire.to_data(twice))
+    once = Everything(bands=((Decimal(2), 1), (Decimal(1), 2)))
+    twice = Everything(bands=((Decimal(1), 1), (Decimal(1), 2)))
+    assert list(wire.to_data(once)["bands"].items()) == [("2", 1), ("1", 2)]
+    assert wire.to_data(twice)["bands"] == [["1", 1], ["1", 2]]
+    assert twice == wire.from_data(Everything, wire.to_data(twice))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from loyaltykit import wire
 from loyaltykit.calendar import Period, days, months
-from loyaltykit.errors import InputError
+from loyaltykit.errors import InputError, RefundTooLarge
 from loyaltykit.facts import Activity, Line, Member, Order, Refund, Reversal, cash, points
 from loyaltykit.matching import category, dates, order_total, time_of_day, weekday
 from loyaltykit.program import Program, Unit, grace
@@ -62,7 +62,7 @@ refunds = st.builds(
     member=names,
     order=names,
     at=instants,
-    lines=st.none() | st.lists(st.tuples(names, st.decimals(0, 9, places=1)), min_size=1, max_size=3),
+    lines=st.none() | st.dictionaries(names, st.decimals(0, 9, places=1), min_size=1, max_size=3),
 )
 birthdays = st.none() | st.dates() | st.dates().map(lambda day: (day.month, day.day))
 members = st.builds(
@@ -168,6 +168,8 @@ def _count(value: int) -> int:
         raise InputError("elsewhere.limit", value, "not above 9")
     if value == 7:
         raise ValueError("not 7")
+    if value == 8:
+        raise RefundTooLarge("picky.count", value, "not 8")
     return value
 
 

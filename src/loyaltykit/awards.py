@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import attrs
 
-from loyaltykit.calendar import Period
+from loyaltykit.calendar import Period, to_us
 from loyaltykit.fields import texts
-from loyaltykit.rules import POINTS, counted
+from loyaltykit.rules import POINTS, counted, optional_us
 
 
 @attrs.frozen
@@ -36,9 +36,9 @@ class AwardLot:
 
     unit: str
     points: int
-    earned_at: datetime
-    active_at: datetime | None = None
-    expires_at: datetime | None = None
+    earned_at: datetime = attrs.field(eq=to_us)
+    active_at: datetime | None = attrs.field(default=None, eq=optional_us)
+    expires_at: datetime | None = attrs.field(default=None, eq=optional_us)
     event: str | None = None
     validity: Period | None = None
     rules: tuple[str, ...] = ()

@@ -52,11 +52,32 @@ class Unit:
 
     __slots__ = Balance._fields
 
+    unit: str
+    pending: int
+    active: int
+    held: int
+    debt: int
+    reserved: int
+    receivable: int
+    forgiven: int
+    lapse_at: int
+    earned: int
+    restored: int
+    reinstated: int
+    transferred_in: int
+    adjusted_up: int
+    redeemed: int
+    expired: int
+    clawed_back: int
+    transferred_out: int
+    adjusted_down: int
+
     def __init__(self, row: Balance) -> None:
         for name, value in zip(Balance._fields, row, strict=True):
             setattr(self, name, value)
 
     def row(self) -> Balance:
+        """Return the balance as it is now."""
         return Balance(*[getattr(self, name) for name in Balance._fields])
 
 
@@ -101,14 +122,14 @@ class Books:
 
     def __init__(
         self,
-        lots: Mapping[str, Lot] = {},  # noqa: B006  (read only)
-        balances: Mapping[str, Balance] = {},  # noqa: B006  (read only)
-        items: Mapping[tuple[str, str], Item] = {},  # noqa: B006  (read only)
+        lots: Mapping[str, Lot] = {},
+        balances: Mapping[str, Balance] = {},
+        items: Mapping[tuple[str, str], Item] = {},
         *,
         at: int = -NEVER,
         settled_at: int = -NEVER,
         complete: bool = True,
-        covered: Mapping[str, tuple[int, int]] = {},  # noqa: B006  (read only)
+        covered: Mapping[str, tuple[int, int]] = {},
         next_at: int = NEVER,
     ) -> None:
         self.at = at
@@ -160,6 +181,17 @@ class Books:
         times += [item.due_at for item in self.items.values() if item.value is not None]
         times += [unit.lapse_at for unit in self.units.values() if unit.active or unit.reserved]
         return min(times)
+
+    def expiring(self, unit: str) -> list[tuple[int, int]]:
+        """Return when how much goes if nothing more happens, soonest first: lots that expire, a balance that lapses."""
+        sums: dict[int, int] = {}
+        lapse_at = self.unit(unit).lapse_at
+        for lot in self.lots.values():
+            if lot.unit == unit:
+                for count, when in ((lot.active, min(lot.expires_at, lapse_at)), (lot.pending, lot.expires_at)):
+                    if count and self.at < when < NEVER:
+                        sums[when] = sums.get(when, 0) + count
+        return sorted(sums.items())
 
     def choose(self, unit: str, amount: int, at: int, usable: Mapping[str, int] | None = None) -> list[tuple[str, int]]:
         """Choose lots for `amount`, soonest expiring first; fewer where there are not enough.
@@ -216,12 +248,14 @@ class Books:
         self.changed_lots.add(lot.lot)
 
     def lot(self, name: str) -> Lot:
+        """Return a lot by name; raise `More` if it was not given."""
         lot = self.lots.get(name)
         if lot is None:
             raise More(lots=(name,))
         return lot
 
     def keep(self, kind: str, name: str, value: Any, due_at: int = NEVER) -> None:
+        """Keep plain data under a kind and a name, or (None) nothing any more; a hold ends by itself at `due_at`."""
         text = None if value is None else compact(value)
         self.items[kind, name] = Item(kind, name, due_at if value is not None else NEVER, text)
         self.changed_items.add((kind, name))
@@ -229,6 +263,7 @@ class Books:
             heappush(self._heap, (due_at, 0, name))
 
     def value(self, kind: str, name: str) -> Any:
+        """Return what is kept under a kind and a name, None if nothing is."""
         item = self.items.get((kind, name))
         return None if item is None or item.value is None else json.loads(item.value)
 
@@ -279,16 +314,20 @@ class Books:
 
     def short(self, row: Unit, amount: int, policy: str, source: str) -> int:
         """Book a shortfall of `amount` as the policy says; return how much of it became debt."""
-        self.shortfalls[source, row.unit] = self.shortfalls.get((source, row.unit), 0) + amount
         self.changed_units.add(row.unit)
         if policy == "debt":
             row.debt += amount
             return amount
+        self.excuse(row, amount, policy, source)
+        return 0
+
+    def excuse(self, row: Unit, amount: int, policy: str, source: str) -> None:
+        """Report a shortfall that is not carried as debt: later credits repay it, or nobody does."""
+        self.shortfalls[source, row.unit] = self.shortfalls.get((source, row.unit), 0) + amount
         if policy == "clamp_keep_receivable":
             row.receivable += amount
         else:
             row.forgiven += amount
-        return 0
 
     def credit(self, lot: Lot, quantity: int, at: int) -> tuple[Lot, str]:
         """Put `quantity` into a lot: pending while its time has not come, else active. Not kept yet."""

@@ -18,7 +18,7 @@ import attrs
 
 from loyaltykit import commands, wire
 from loyaltykit.awards import Award
-from loyaltykit.between import (
+from loyaltykit.handover import (
     HANDOVER,
     TAKES_IN,
     arrived,
@@ -378,7 +378,7 @@ class Club:
     ) -> tuple[Expiring, ...]:
         """Return what will expire after `at` (`within` a period, default: ever) unless it is spent, soonest first."""
         end = None if within is None else within.after(instant(at), self.program(at).zone)
-        return _expiring(self._books(member, at, None, lots=True), unit, at, end)
+        return _expiring(self._books(member, at, None, lots=True), unit, end)
 
     def standing(self, member: str, *, at: datetime, known_at: datetime | None = None) -> Standing:
         """Return where a member stands: every balance, the lots, and what expires when."""
@@ -389,7 +389,7 @@ class Club:
             at,
             tuple(Balance.of(books.unit(name).row(), at) for name in names),
             tuple(lot for name in names for lot in lots_of(books, name)),
-            _expiring(books, "points", at, None),
+            _expiring(books, "points", None),
             self.member(member),
         )
 
@@ -687,10 +687,6 @@ def _reward(program: Program, name: str | None) -> Coins | Reward:
     raise InputError("reward", name, f"the program has no such reward; it has: {known}")
 
 
-def _expiring(books: Books, unit: str, at: datetime, end: datetime | None) -> tuple[Expiring, ...]:
-    sums: dict[int, int] = {}
+def _expiring(books: Books, unit: str, end: datetime | None) -> tuple[Expiring, ...]:
     last = NEVER - 1 if end is None else to_us(end)
-    for lot in books.lots.values():
-        if lot.unit == unit and lot.active + lot.pending and to_us(at) < lot.expires_at <= last:
-            sums[lot.expires_at] = sums.get(lot.expires_at, 0) + lot.active + lot.pending
-    return tuple(Expiring(from_us(when), points) for when, points in sorted(sums.items()))
+    return tuple(Expiring(from_us(when), points) for when, points in books.expiring(unit) if when <= last)

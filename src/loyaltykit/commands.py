@@ -13,11 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 import attrs
 
-from loyaltykit.amounts import whole
 from loyaltykit.books import RANK_COMMAND, Books, Step
 from loyaltykit.calendar import to_us
 from loyaltykit.errors import HoldExpired, InputError, InsufficientPoints, Refused
-from loyaltykit.fields import count, moment, optional, words
+from loyaltykit.fields import count, moment, optional, several, words
 from loyaltykit.journal import NEVER, Context, Need, Record
 from loyaltykit.steps import awarded
 
@@ -49,7 +48,7 @@ class Earn(Command):
 class Adjust(Command):
     """Correct a balance up or down by hand, with a reason and an actor. It is no activity of the member."""
 
-    points: int = attrs.field(converter=lambda value: whole(value, "points", -(2**63 - 1)))
+    points: int = attrs.field(converter=count("points", -(2**63 - 1)))
     unit: str = attrs.field(default="points", converter=words("unit"), kw_only=True)
     expires_at: datetime | None = attrs.field(default=None, converter=optional(moment("expires_at")), kw_only=True)
 
@@ -76,7 +75,7 @@ class Opened:
 class Open(Command):
     """Take over a balance from an older system, lot by lot, each with its own dates."""
 
-    lots: tuple[Opened, ...] = attrs.field(converter=tuple)
+    lots: tuple[Opened, ...] = attrs.field(converter=several("lots", Opened, "give Opened values"))
     unit: str = attrs.field(default="points", converter=words("unit"), kw_only=True)
 
 
@@ -310,9 +309,7 @@ def _open(command: Open, view: View) -> Draft:
         active_at = earned_at if lot.active_at is None else to_us(lot.active_at)
         expires_at = NEVER if lot.expires_at is None else to_us(lot.expires_at)
         lots.append([f"{source}#{number}", command.unit, lot.points, earned_at, active_at, expires_at])
-    return Draft(
-        _steps(command, ["credit", "transfer_in", lots]), {"points": sum(lot.points for lot in command.lots)}
-    )
+    return Draft(_steps(command, ["credit", "transfer_in", lots]), {"points": sum(lot.points for lot in command.lots)})
 
 
 def _redeem(command: Redeem, view: View) -> Draft:
@@ -417,16 +414,14 @@ def _reinstate(command: Reinstate, view: View) -> Draft:
     lot = view.books.lots.get(command.lot)
     if lot is None or not lot.expired:
         raise InputError("lot", command.lot, "no lot of this name has expired")
-    expires_at = (
-        view.terms(lot.unit).dates(command.at)[1] if command.expires_at is None else to_us(command.expires_at)
-    )
+    expires_at = view.terms(lot.unit).dates(command.at)[1] if command.expires_at is None else to_us(command.expires_at)
     points = lot.expired - lot.excused
     return Draft(_steps(command, ["reinstate", lot.lot, points, expires_at]), {"points": points})
 
 
 DECIDE: Mapping[type[Command], Callable[[Any, View], Draft]] = {
-    Earn: _earn, Adjust: _adjust, Open: _open, Redeem: _redeem, Transfer: _transfer, Hold: _hold, Capture: _capture, Release: _release,
-    Restore: _restore, ClawBack: _claw_back, Reinstate: _reinstate,
+    Earn: _earn, Adjust: _adjust, Open: _open, Redeem: _redeem, Transfer: _transfer, Hold: _hold, Capture: _capture,
+    Release: _release, Restore: _restore, ClawBack: _claw_back, Reinstate: _reinstate,
 }  # fmt: skip
 
 

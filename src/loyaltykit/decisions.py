@@ -11,11 +11,13 @@ import attrs
 
 from loyaltykit.awards import Award
 from loyaltykit.calendar import zone
+from loyaltykit.facts import Member
+from loyaltykit.fields import brief
 from loyaltykit.ledger import Balance, Lot, StatementRow
 from loyaltykit.tables import html_table, number, text_table
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Receipt:
     """What came of a fact or a command.
 
@@ -43,6 +45,14 @@ class Receipt:
     def change(self, unit: str) -> int:
         """Return the change in one unit."""
         return dict(self.changes).get(unit, 0)
+
+    __repr__ = brief
+
+    def __str__(self) -> str:
+        changes = ", ".join(f"{number(amount)} {unit}" for unit, amount in self.changes) or "no change"
+        notes = [f"shortfall {number(self.shortfall)}"] if self.shortfall else []
+        notes += ["waiting for its order"] if self.status == "waiting" else []
+        return f"{self.key}: {changes}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 @attrs.frozen
@@ -98,7 +108,7 @@ class Standing:
     balances: tuple[Balance, ...]
     lots: tuple[Lot, ...]
     expiring: tuple[Expiring, ...]
-    profile: Any = None
+    profile: Member | None = None
 
     def balance(self, unit: str = "points") -> Balance:
         """Return the balance of one unit, empty if the member never had any."""

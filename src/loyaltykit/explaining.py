@@ -14,8 +14,8 @@ from loyaltykit.books import Books, Move
 from loyaltykit.calendar import from_us, local_date, to_us, zone
 from loyaltykit.decisions import Explanation
 from loyaltykit.earning import award
-from loyaltykit.facts import Activity, Order
-from loyaltykit.journal import NEVER, Context, Record
+from loyaltykit.facts import Order
+from loyaltykit.journal import Context, Record
 from loyaltykit.program import Program
 from loyaltykit.tables import number
 from loyaltykit.wire import loads
@@ -39,6 +39,24 @@ _VERBS = {
 }
 
 
+_GROUPS = {
+    "earn": "given by hand",
+    "open": "brought along",
+    "redeem": "redeemed",
+    "capture": "redeemed",
+    "restore": "given back",
+    "adjust": "adjusted by hand",
+    "clawback": "taken back by hand",
+    "reinstate": "reinstated",
+    "transfer": "sent to others",
+    "receive": "received from others",
+    "merge": "merged",
+    "absorb": "merged",
+    "unmerge": "merged",
+    "reopen": "merged",
+}
+
+
 def reason_of(records: Mapping[str, Record]) -> Callable[[str], str | None]:
     """Return how to say, in words, what an entry follows from: an order, a refund, a key."""
 
@@ -58,7 +76,21 @@ def reason_of(records: Mapping[str, Record]) -> Callable[[str], str | None]:
                 return f"reversal of refund {payload['refund']} of order {payload['order']}"
             case "activity":
                 about = payload.get("product") or payload.get("order")
-                return payload["name"] + (f" of {about}" if about else "")
+                return f"{payload['name']} of {about}" if about else str(payload["name"])
+            case "capture":
+                return f"hold {payload['hold']}"
+            case "restore":
+                return f"redemption {payload['of']}"
+            case "transfer":
+                return f"to {payload['to']} ({name})"
+            case "receive" | "absorb" | "reopen":
+                return f"from {payload['from']}"
+            case "merge":
+                return f"merged into {payload['into']}"
+            case "unmerge":
+                return f"back to {payload['of']}"
+            case "term":
+                return "the program's new terms"
             case _:
                 what = payload.get("reward") or payload.get("reason")
                 return f"{what} ({name})" if what else name
@@ -89,7 +121,7 @@ def explain_account(
     extra += [f"{number(row.held)} of them held"] if row.held else []
     extra += [f"a debt of {number(row.debt)}"] if row.debt else []
     return Explanation(
-        head + (f" ({', '.join(extra)})" if extra else ""), tuple(because), _next(books, unit, until, program)
+        head + (f" ({', '.join(extra)})" if extra else ""), tuple(because), _next(books, unit, program)
     )
 
 
@@ -109,9 +141,7 @@ def _group(root: str, records: Mapping[str, Record]) -> str:
         return f"for {json.loads(record.payload)['name']}"
     if record is None:
         return "by itself"
-    return {"earn": "given by hand", "open": "brought along", "redeem": "redeemed", "capture": "redeemed"}.get(
-        record.kind, record.kind.replace("_", " ")
-    )
+    return _GROUPS.get(record.kind, record.kind.replace("_", " "))
 
 
 def _told(
@@ -130,23 +160,20 @@ def _told(
 
 def _breakdown(versions: Mapping[int, Program], record: Record | None) -> str:
     """Return how an award was computed, from the version of the program that made it."""
-    if record is None or record.kind not in ("order", "activity"):
+    if record is None or record.kind != "order":
         return ""
     outcome: dict[str, Any] = json.loads(record.outcome)
     if "version" not in outcome:
         return ""
-    fact = loads(Order if record.kind == "order" else Activity, record.payload)
-    given = award(versions[outcome["version"]], fact, tier=outcome["tier"], used=outcome["used"])
+    order = loads(Order, record.payload)
+    given = award(versions[outcome["version"]], order, tier=outcome["tier"], used=outcome["used"])
     return ": " + "; ".join(given.explain())
 
 
-def _next(books: Books, unit: str, until: int, program: Program) -> tuple[str, ...]:
-    sums: dict[int, int] = {}
-    for lot in books.lots.values():
-        if lot.unit == unit and lot.active + lot.pending and until < lot.expires_at < NEVER:
-            sums[lot.expires_at] = sums.get(lot.expires_at, 0) + lot.active + lot.pending
+def _next(books: Books, unit: str, program: Program) -> tuple[str, ...]:
+    here = zone(program.zone)
     soon = [
-        f"{number(points)} expire on {from_us(when).astimezone(zone(program.zone)):%Y-%m-%d %H:%M}"
-        for when, points in sorted(sums.items())[:3]
+        f"{number(points)} expire on {from_us(when).astimezone(here):%Y-%m-%d %H:%M}"
+        for when, points in books.expiring(unit)[:3]
     ]
     return (f"next: {', '.join(soon)}",) if soon else ()

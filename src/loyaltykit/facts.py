@@ -20,7 +20,7 @@ from loyaltykit import fields
 from loyaltykit.amounts import product, quantity, total
 from loyaltykit.calendar import to_us
 from loyaltykit.errors import InputError
-from loyaltykit.fields import text
+from loyaltykit.fields import optional, text
 
 OrderState = Literal["draft", "placed", "paid", "cancelled"]
 TenderKind = Literal["cash", "points", "gift_card"]
@@ -52,13 +52,13 @@ class Line:
 
     sku: str = attrs.field(converter=fields.words("line.sku"))
     quantity: Decimal = attrs.field(default=Decimal(1), converter=fields.amount("line.quantity"))
-    total: Decimal | None = attrs.field(default=None, converter=fields.optional(fields.amount("line.total")))
-    unit_price: Decimal | None = attrs.field(default=None, converter=fields.optional(fields.amount("line.unit_price")))
+    total: Decimal | None = attrs.field(default=None, converter=optional(fields.amount("line.total")))
+    unit_price: Decimal | None = attrs.field(default=None, converter=optional(fields.amount("line.unit_price")))
     categories: tuple[str, ...] = attrs.field(default=(), converter=fields.texts("line.categories"))
     discount: Decimal = attrs.field(default=ZERO, converter=fields.amount("line.discount"))
     gift_card: bool = attrs.field(default=False, converter=fields.flag("line.gift_card"))
     donation: bool = attrs.field(default=False, converter=fields.flag("line.donation"))
-    id: str | None = attrs.field(default=None, converter=fields.optional(fields.words("line.id")))
+    id: str | None = attrs.field(default=None, converter=optional(fields.words("line.id")))
 
     def __attrs_post_init__(self) -> None:
         if self.total is not None and self.unit_price is not None:
@@ -106,7 +106,7 @@ class Tender:
     kind: TenderKind = attrs.field(converter=fields.one_of("tender.kind", TenderKind))
     amount: Decimal = attrs.field(converter=fields.amount("tender.amount"))
     points: int = attrs.field(default=0, converter=fields.count("tender.points"))
-    key: str | None = attrs.field(default=None, converter=fields.optional(fields.words("tender.key")))
+    key: str | None = attrs.field(default=None, converter=optional(fields.words("tender.key")))
     unit: str = attrs.field(default="points", converter=fields.words("tender.unit"))
 
     def __attrs_post_init__(self) -> None:
@@ -165,9 +165,7 @@ class Order:
     member: str = attrs.field(converter=fields.words("order.member"))
     at: datetime = attrs.field(converter=fields.moment("order.at"), eq=to_us)
     lines: tuple[Line, ...] = attrs.field(default=(), converter=fields.several("order.lines", Line, "give Line values"))
-    amount: Decimal | None = attrs.field(
-        default=None, converter=fields.optional(fields.amount("order.amount")), kw_only=True
-    )
+    amount: Decimal | None = attrs.field(default=None, converter=optional(fields.amount("order.amount")), kw_only=True)
     discount: Decimal = attrs.field(default=ZERO, converter=fields.amount("order.discount"), kw_only=True)
     shipping: Decimal = attrs.field(default=ZERO, converter=fields.amount("order.shipping"), kw_only=True)
     tax: Decimal = attrs.field(default=ZERO, converter=fields.amount("order.tax"), kw_only=True)
@@ -178,16 +176,14 @@ class Order:
         kw_only=True,
     )
     codes: tuple[str, ...] = attrs.field(default=(), converter=fields.texts("order.codes"), kw_only=True)
-    channel: str | None = attrs.field(
-        default=None, converter=fields.optional(fields.words("order.channel")), kw_only=True
-    )
+    channel: str | None = attrs.field(default=None, converter=optional(fields.words("order.channel")), kw_only=True)
     currency: str | None = attrs.field(
-        default=None, converter=fields.optional(fields.currency("order.currency")), kw_only=True
+        default=None, converter=optional(fields.currency("order.currency")), kw_only=True
     )
     state: OrderState = attrs.field(default="paid", converter=fields.one_of("order.state", OrderState), kw_only=True)
     revision: int = attrs.field(default=1, converter=fields.count("order.revision", 1), kw_only=True)
     revised_at: datetime | None = attrs.field(
-        default=None, converter=fields.optional(fields.moment("order.revised_at")), eq=_optional_us, kw_only=True
+        default=None, converter=optional(fields.moment("order.revised_at")), eq=_optional_us, kw_only=True
     )
 
     def __attrs_post_init__(self) -> None:
@@ -299,12 +295,12 @@ class Refund:
     member: str = attrs.field(converter=fields.words("refund.member"))
     order: str = attrs.field(converter=fields.words("refund.order"))
     at: datetime = attrs.field(converter=fields.moment("refund.at"), eq=to_us)
-    lines: tuple[tuple[str, Decimal], ...] | None = attrs.field(default=None, converter=fields.optional(_refund_lines))
+    lines: tuple[tuple[str, Decimal], ...] | None = attrs.field(default=None, converter=optional(_refund_lines))
     amount: Decimal | None = attrs.field(
-        default=None, converter=fields.optional(fields.amount("refund.amount", above_zero=True))
+        default=None, converter=optional(fields.amount("refund.amount", above_zero=True))
     )
     currency: str | None = attrs.field(
-        default=None, converter=fields.optional(fields.currency("refund.currency")), kw_only=True
+        default=None, converter=optional(fields.currency("refund.currency")), kw_only=True
     )
 
     def __attrs_post_init__(self) -> None:
@@ -339,12 +335,8 @@ class Activity:
     member: str = attrs.field(converter=fields.words("activity.member"))
     name: str = attrs.field(converter=fields.words("activity.name"))
     at: datetime = attrs.field(converter=fields.moment("activity.at"), eq=to_us)
-    product: str | None = attrs.field(
-        default=None, converter=fields.optional(fields.words("activity.product")), kw_only=True
-    )
-    order: str | None = attrs.field(
-        default=None, converter=fields.optional(fields.words("activity.order")), kw_only=True
-    )
+    product: str | None = attrs.field(default=None, converter=optional(fields.words("activity.product")), kw_only=True)
+    order: str | None = attrs.field(default=None, converter=optional(fields.words("activity.order")), kw_only=True)
 
 
 def _birthday(value: Any) -> date | tuple[int, int]:
@@ -369,13 +361,9 @@ class Member:
 
     id: str = attrs.field(converter=fields.words("member.id"))
     at: datetime = attrs.field(converter=fields.moment("member.at"), eq=to_us)
-    zone: str | None = attrs.field(
-        default=None, converter=fields.optional(fields.zone_name("member.zone")), kw_only=True
-    )
-    birthday: date | tuple[int, int] | None = attrs.field(
-        default=None, converter=fields.optional(_birthday), kw_only=True
-    )
-    email: str | None = attrs.field(default=None, converter=fields.optional(fields.words("member.email")), kw_only=True)
+    zone: str | None = attrs.field(default=None, converter=optional(fields.zone_name("member.zone")), kw_only=True)
+    birthday: date | tuple[int, int] | None = attrs.field(default=None, converter=optional(_birthday), kw_only=True)
+    email: str | None = attrs.field(default=None, converter=optional(fields.words("member.email")), kw_only=True)
     attributes: tuple[tuple[str, str], ...] = attrs.field(
         default=(), converter=fields.pairs("member.attributes", text, f"{_PAIRS} names and texts"), kw_only=True
     )

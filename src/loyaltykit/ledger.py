@@ -25,8 +25,10 @@ from loyaltykit.books import Books, More, Move, Step, order_key
 from loyaltykit.calendar import from_us, instant, to_us
 from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
 from loyaltykit.errors import InputError, KeyReused
+from loyaltykit.fields import brief
 from loyaltykit.journal import NEVER, Commit, Context, Head, Need, Record, compact
 from loyaltykit.steps import apply, awarded, corrections, replay, standing_entries
+from loyaltykit.tables import number
 
 NEW = Head(0, -NEVER, -NEVER, -NEVER, NEVER)
 
@@ -134,7 +136,7 @@ def post(
     seen = context.records.get(envelope.key)
     if seen is not None:
         if seen.fingerprint != envelope.fingerprint:
-            raise KeyReused("key", envelope.key, "was used before for something else; give each its own")
+            raise _reused(envelope)
         return Posting(member_of(need), seen, None)
     try:
         books, usable = view_at(context, need, envelope.at)
@@ -147,6 +149,14 @@ def post(
         return _posting(context, need, record, draft, books, usable is None)
     except More as more:
         raise Incomplete(wider(need, more)) from None
+
+
+def _reused(envelope: Envelope) -> KeyReused:
+    if envelope.key.startswith("key:"):
+        key = envelope.key.removeprefix("key:")
+        return KeyReused("key", key, "was used before for another command; give each command its own key")
+    hint = "was recorded before with another content; a changed order takes the next revision, another fact a new id"
+    return KeyReused("id", envelope.key, hint)
 
 
 def wider(need: Need, more: More) -> Need:
@@ -164,9 +174,7 @@ def wider(need: Need, more: More) -> Need:
     return need._replace(spend=tuple({**dict(need.spend), more.unit: more.amount}.items()), spend_at=more.at)
 
 
-def _posting(
-    context: Context, need: Need, record: Record, draft: Draft, books: Books, ahead: bool
-) -> Posting:
+def _posting(context: Context, need: Need, record: Record, draft: Draft, books: Books, ahead: bool) -> Posting:
     """Apply the steps of a new record, at the end of the books or by folding them anew, and return what to append."""
     head = context.head or NEW
     steps = sorted(draft.steps, key=lambda step: order_key(step, record.version))
@@ -196,7 +204,8 @@ def _posting(
     for entry in entries:
         if entry.source == record.key and entry.amount:
             changes[entry.unit] = changes.get(entry.unit, 0) + entry.amount
-    shortfall = sum(amount for (source, _), amount in books.shortfalls.items() if source == record.key)
+    shortfall = draft.outcome.get("shortfall", 0)
+    shortfall += sum(amount for (source, _), amount in books.shortfalls.items() if source == record.key)
     record = record._replace(outcome=compact({**draft.outcome, "changes": changes, "shortfall": shortfall}))
     new_head = Head(
         record.version, books.at, record.recorded_at, max(head.settled_at, books.settled_at), books.next_at(),
@@ -224,26 +233,26 @@ def _entries(record: Record, taken_back: Iterable[journal.Entry], moves: Iterabl
     entries: list[journal.Entry] = []
     for entry in taken_back:
         uses = compact([[lot, to, origin, quantity] for lot, origin, to, quantity in json.loads(entry.uses)])
-        entries.append(
-            entry._replace(
-                version=record.version, line=len(entries) + 1, amount=-entry.amount, recorded_at=record.recorded_at,
-                uses=uses, corrects=f"{entry.version}/{entry.line}",
-            )  # fmt: skip
-        )
+        entry = entry._replace(
+            version=record.version, line=len(entries) + 1, amount=-entry.amount, recorded_at=record.recorded_at,
+            uses=uses, corrects=f"{entry.version}/{entry.line}",
+        )  # fmt: skip
+        entries.append(entry)
+    known_at = record.recorded_at
     for unit, kind, amount, at, source, uses, reason, actor in moves:
+        line = len(entries) + 1
         entries.append(
-            journal.Entry(
-                record.version, len(entries) + 1, unit, kind, amount, at, record.recorded_at, source, uses, reason, actor
-            )
+            journal.Entry(record.version, line, unit, kind, amount, at, known_at, source, uses, reason, actor)
         )
     return entries
 
 
 def _complete_rows(context: Context, books: Books) -> None:
     """After a fold from the first record, mark what differs from the rows that are stored."""
+    nothing: dict[str, Any] = dict.fromkeys(journal.Lot._fields[7:], 0)
     for name, lot in context.lots.items():
         if name not in books.lots:
-            books.lots[name] = lot._replace(due_at=NEVER, **dict.fromkeys(journal.Lot._fields[7:], 0))
+            books.lots[name] = lot._replace(due_at=NEVER, **nothing)
     books.changed_lots = {name for name, lot in books.lots.items() if context.lots.get(name) != lot}
     books.changed_units = {
         name for name in {*books.units, *context.balances} if context.balances.get(name) != books.unit(name).row()
@@ -257,7 +266,7 @@ def _complete_rows(context: Context, books: Books) -> None:
 # ---------------------------------------------------------------- what is read
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Balance:
     """One unit of a member at one instant.
 
@@ -294,6 +303,15 @@ class Balance:
     def balance(self) -> int:
         """What is available, and what is held."""
         return self.available + self.held
+
+    __repr__ = brief
+
+    def __str__(self) -> str:
+        parts = [f"{number(self.available)} {self.unit} available"]
+        parts += [
+            f"{number(count)} {name}" for name, count in (("pending", self.pending), ("held", self.held)) if count
+        ]
+        return ", ".join(parts)
 
     @classmethod
     def of(cls, row: journal.Balance, at: datetime) -> Balance:
@@ -361,7 +379,12 @@ def lots_of(books: Books, unit: str) -> tuple[Lot, ...]:
 
 
 def statement_of(
-    entries: Iterable[journal.Entry], books: Books, unit: str, at: int, known_at: int, reasons: Callable[[str], str | None]
+    entries: Iterable[journal.Entry],
+    books: Books,
+    unit: str,
+    at: int,
+    known_at: int,
+    reasons: Callable[[str], str | None],
 ) -> tuple[StatementRow, ...]:
     """Return the standing entries of a unit up to `at` as rows with their running balance, oldest first.
 
@@ -370,21 +393,19 @@ def statement_of(
     """
     booked = {
         (entry.unit, entry.kind, entry.amount, entry.at, entry.source, entry.uses)
-        for entry in standing_entries(entries)
-        if entry.recorded_at <= known_at
+        for entry in standing_entries(entry for entry in entries if entry.recorded_at <= known_at)
     }
     rows, running = [], 0
     for move_unit, kind, amount, when, source, uses, reason, actor in books.moves:
         if move_unit != unit or when > at:
             continue
         running += amount
-        rows.append(
-            StatementRow(
-                from_us(when), kind, amount, running, reason or reasons(source) or source, source,
-                (move_unit, kind, amount, when, source, uses) in booked, actor,
-                tuple(tuple(use) for use in json.loads(uses)),
-            )  # fmt: skip
-        )
+        row = StatementRow(
+            from_us(when), kind, amount, running, reason or reasons(source) or source, source,
+            (move_unit, kind, amount, when, source, uses) in booked, actor,
+            tuple(tuple(use) for use in json.loads(uses)),
+        )  # fmt: skip
+        rows.append(row)
     return tuple(rows)
 
 
@@ -404,7 +425,8 @@ def verify(context: Context) -> list[str]:
         problems.append(f"the records' versions are not 1 to {head.version}")
     books = replay(records, until=head.at)
     wrong, missing = corrections(context.entries, books.moves)
-    problems += [f"entry {entry.version}/{entry.line} ({entry.kind} {entry.amount}) follows from no record" for entry in wrong]
+    for entry in wrong:
+        problems.append(f"entry {entry.version}/{entry.line} ({entry.kind} {entry.amount}) follows from no record")
     problems += [f"no entry for: {move[1]} {move[2]} {move[0]} of {move[4]}" for move in missing]
     stored = {name: lot for name, lot in context.lots.items() if lot.issued or lot.spent}
     folded = {name: lot for name, lot in books.lots.items() if lot.issued or lot.spent}
@@ -482,7 +504,8 @@ class Account:
         if command.member != self.member:
             raise InputError("member", command.member, f"these are the books of {self.member}")
         need = Need(self.member, everything=True)
-        draft = Envelope(record_key(command.key), type(command).__name__.lower(), to_us(command.at), repr(command), "{}")
+        kind = type(command).__name__.lower()
+        draft = Envelope(record_key(command.key), kind, to_us(command.at), repr(command), "{}")
         recorded_at = to_us(command.at if known_at is None else instant(known_at, "known_at"))
         posting = post(self.context, need, draft, recorded_at, lambda view: decide(command, view), self.terms)
         raise_refusal(json.loads(posting.record.outcome))
@@ -525,8 +548,9 @@ class Account:
     ) -> tuple[StatementRow, ...]:
         """Return every entry up to `at` with its reason and running balance, oldest first."""
         known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
+        books = self.books(at, known_at)
         return statement_of(
-            self.context.entries, self.books(at, known_at), unit, to_us(at), known, lambda source: source.removeprefix("key:")
+            self.context.entries, books, unit, to_us(at), known, lambda source: source.removeprefix("key:")
         )
 
     def verify(self) -> list[str]:

@@ -293,8 +293,7 @@ class Dates(Match):
 
     def __str__(self) -> str:
         parts = [f"from {self.start}"] if self.start else []
-        if self.until:
-            parts.append(f"through {self.until - timedelta(1)}" if self.until > date.min else f"until {self.until}")
+        parts += [until_words(self.until)] if self.until else []
         return " ".join(parts) or "on every day"
 
 
@@ -309,7 +308,7 @@ class OrderTotal(Match):
         return scene.reaches(self.at_least)
 
     def __str__(self) -> str:
-        return f"on orders of at least {self.at_least}"
+        return f"on orders of at least {self.at_least:f}"
 
 
 # ---------------------------------------------------------------- combinations
@@ -446,6 +445,15 @@ def dates(start: date | None = None, *, until: date | None = None, through: date
     'from 2026-06-01 through 2026-06-30'
     """
     return Dates(start, until_or_through("dates", until, through))
+
+
+def until_words(until: date) -> str:
+    """Return in words that something lasts until a day, exclusive: its last day is meant.
+
+    >>> until_words(date(2026, 7, 1))
+    'through 2026-06-30'
+    """
+    return f"through {until - timedelta(1)}" if until > date.min else f"until {until}"
 
 
 def until_or_through(owner: str, until: date | None, through: date | None) -> date | None:

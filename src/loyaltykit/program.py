@@ -13,11 +13,24 @@ from typing import Any, Literal
 
 import attrs
 
-from loyaltykit.amounts import Rounding, exponent
-from loyaltykit.calendar import Period, instant, zone
+from loyaltykit.amounts import Rounding
+from loyaltykit.calendar import Period, instant, to_us
 from loyaltykit.errors import InputError
-from loyaltykit.facts import text
-from loyaltykit.fields import a, brief, count, flag, moment, named, one_of, optional, several, texts
+from loyaltykit.fields import (
+    a,
+    brief,
+    count,
+    currency,
+    flag,
+    moment,
+    named,
+    one_of,
+    optional,
+    several,
+    texts,
+    words,
+    zone_name,
+)
 from loyaltykit.matching import OrderTotal, leaves
 from loyaltykit.refunds import RewardBack, Split
 from loyaltykit.rewards import REWARDS, Coins, Reward
@@ -35,6 +48,7 @@ from loyaltykit.rules import (
     RateTable,
     Rule,
     check_minor,
+    optional_us,
 )
 
 NetOrGross = Literal["net", "gross"]
@@ -146,32 +160,13 @@ class Unit:
 # ---------------------------------------------------------------- the program
 
 
-def _currency(value: Any) -> str:
-    try:
-        exponent(value)
-    except InputError as error:
-        raise InputError("program.currency", value, error.hint) from None
-    return str(value)
-
-
-def _zone(value: Any) -> str:
-    try:
-        return zone(value).key
-    except InputError as error:
-        raise InputError("program.zone", value, error.hint) from None
-
-
-def _text(field: str) -> Any:
-    return lambda value: text(value, field)
-
-
 def _terms(value: Any) -> str:
     if not isinstance(value, str):
         raise InputError("program.terms", value, "give a string")
     return value
 
 
-@attrs.frozen(kw_only=False, repr=False, cache_hash=True)
+@attrs.frozen(repr=False, cache_hash=True)
 class Program:
     """All rules of a loyalty program, as one value.
 
@@ -190,9 +185,9 @@ class Program:
     """
 
     name: str = attrs.field(converter=named("program.name"))
-    currency: str = attrs.field(converter=_currency)
-    zone: str = attrs.field(default="UTC", converter=_zone)
-    join: str = attrs.field(default="free", converter=_text("program.join"), kw_only=True)
+    currency: str = attrs.field(converter=currency("program.currency"))
+    zone: str = attrs.field(default="UTC", converter=zone_name("program.zone"))
+    join: str = attrs.field(default="free", converter=words("program.join"), kw_only=True)
     units: tuple[Unit, ...] = attrs.field(
         default=(), converter=several("program.units", Unit, "give units, as in Unit('stamps')"), kw_only=True
     )
@@ -227,7 +222,7 @@ class Program:
     agents: tuple[str, ...] = attrs.field(default=(), converter=texts("program.agents"), kw_only=True)
     version: int = attrs.field(default=1, converter=count("program.version", 1), kw_only=True)
     effective_from: datetime | None = attrs.field(
-        default=None, converter=optional(moment("program.effective_from")), kw_only=True
+        default=None, eq=optional_us, converter=optional(moment("program.effective_from")), kw_only=True
     )
     terms: str = attrs.field(default="", converter=_terms, kw_only=True)
 
@@ -380,8 +375,12 @@ def in_force(programs: Iterable[Program], at: datetime) -> Program:
 
     One without `effective_from` was always in force. Raises `InputError` if none is yet.
     """
-    at = instant(at)
-    begun = [each for each in programs if each.effective_from is None or each.effective_from <= at]
+    now = to_us(instant(at))
+    begun = [(_start(each), each.version, each) for each in programs if _start(each) <= now]
     if not begun:
         raise InputError("at", at, "no version of the program is in force yet; the first has no effective_from")
-    return max(begun, key=lambda each: (each.effective_from is not None, each.effective_from or at, each.version))
+    return max(begun, key=lambda each: each[:2])[2]
+
+
+def _start(program: Program) -> int:
+    return -(2**63) if program.effective_from is None else to_us(program.effective_from)

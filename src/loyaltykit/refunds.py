@@ -26,7 +26,8 @@ from typing import Literal, NamedTuple
 
 import attrs
 
-from loyaltykit.amounts import allocate, exponent, from_minor, to_minor
+from loyaltykit.amounts import allocate, exponent, from_minor, to_minor, total
+from loyaltykit.calendar import to_us
 from loyaltykit.errors import InputError, RefundTooLarge, WrongCurrency
 from loyaltykit.facts import Line, Order, Refund, Tender, TenderKind
 
@@ -103,7 +104,7 @@ class Returned:
 
     def amount(self, kind: TenderKind) -> Decimal:
         """Return the money of one kind: ``cash``, ``gift_card``, or what ``points`` were worth."""
-        return sum((tender.amount for tender in self.tenders if tender.kind == kind), _NOTHING)
+        return total(tender.amount for tender in self.tenders if tender.kind == kind)
 
     @property
     def cash(self) -> Decimal:
@@ -162,8 +163,8 @@ def sold(order: Order, currency: str, split: Split = "net_allocated") -> _Sold:
     if discount:
         taxed *= 1 - Fraction(discount, sum(discountable))
     taxed += shipping
-    total = sum(net) - discount + shipping + (0 if order.tax_included else tax)
-    return _Sold(order, currency, split, net, gross, discount, shipping, tax, taxed, total)
+    owed = sum(net) - discount + shipping + (0 if order.tax_included else tax)
+    return _Sold(order, currency, split, net, gross, discount, shipping, tax, taxed, owed)
 
 
 def bears_tax(line: Line) -> bool:
@@ -201,7 +202,7 @@ def remains(
 def ordered(refunds: Iterable[Refund]) -> list[Refund]:
     """Return each refund once, in the order of their instants, those of one instant by id."""
     each = {refund.id: refund for refund in refunds}
-    return sorted(each.values(), key=lambda refund: (refund.at, refund.id))
+    return sorted(each.values(), key=lambda refund: (to_us(refund.at), refund.id))
 
 
 def left(goods: _Sold, refunds: Sequence[Refund]) -> Remains:
@@ -209,7 +210,7 @@ def left(goods: _Sold, refunds: Sequence[Refund]) -> Remains:
     cancelled = goods.order.state == "cancelled"
     if not refunds and not cancelled and not goods.discount:
         lines = tuple(
-            LineLeft(line.id or line.sku, line.quantity, net, gross)
+            LineLeft(line.name, line.quantity, net, gross)
             for line, net, gross in zip(goods.order.lines, goods.net, goods.gross, strict=True)
         )
         sums = goods.shipping, goods.tax, goods.total, _paid(goods, "points"), _paid(goods, "gift_card")
@@ -255,13 +256,13 @@ class _Taking:
                 self.quantities[place], self.gone[place] = _NOTHING, True
 
     def take_line(self, refund: Refund, name: str, quantity: Decimal) -> None:
-        """Take so much off the line of this id, or off the lines of this sku, the first first."""
-        places = [place for place, line in enumerate(self.lines) if line.id == name]
+        """Take so much off the line of this name, or off the lines of this sku, the first first."""
+        places = [place for place, line in enumerate(self.lines) if line.name == name]
         if not places or self.lines[places[0]].sku == name:
             places = [place for place, line in enumerate(self.lines) if line.sku == name]
         if not places:
             raise InputError("refund.lines", name, f"refund {refund.id}: order {refund.order} has no such line")
-        had = sum((self.quantities[place] for place in places), _NOTHING)
+        had = total(self.quantities[place] for place in places)
         wanted = quantity
         for place in places:
             some = min(wanted, self.quantities[place])
@@ -270,8 +271,8 @@ class _Taking:
                     raise RefundTooLarge("refund.lines", name, f"refund {refund.id}: the line has come back already")
                 self.gone[place] = True
             if some:
-                wanted -= some
-                self.quantities[place] -= some
+                wanted = total((wanted, some.copy_negate()))
+                self.quantities[place] = total((self.quantities[place], some.copy_negate()))
                 self.gone[place] = not self.quantities[place]
         if wanted:
             raise RefundTooLarge("refund.lines", (name, quantity), f"refund {refund.id}: only {had} are left of {name}")
@@ -327,22 +328,22 @@ class _Taking:
         if goods.taxed and not empty:
             bearing = (value for line, value in zip(self.lines, values, strict=True) if bears_tax(line))
             tax *= (shipping + sum(bearing, Fraction(0))) / goods.taxed
-        total = sum(values, Fraction(0)) + shipping + (0 if goods.order.tax_included else tax)
+        whole = sum(values, Fraction(0)) + shipping + (0 if goods.order.tax_included else tax)
         by_points, by_gift_cards = Fraction(_paid(goods, "points")), Fraction(_paid(goods, "gift_card"))
         if goods.split == "net_allocated":
-            rest = total / goods.total if goods.total else Fraction(0)
+            rest = whole / goods.total if goods.total else Fraction(0)
             by_points, by_gift_cards = by_points * rest, by_gift_cards * rest
         else:
-            by_points = min(by_points, total)
-            by_gift_cards = min(by_gift_cards, total - by_points)
-        sums = (shipping, tax, total, by_points, by_gift_cards)
+            by_points = min(by_points, whole)
+            by_gift_cards = min(by_gift_cards, whole - by_points)
+        sums = (shipping, tax, whole, by_points, by_gift_cards)
         of = math.lcm(*(value.denominator for value in (*values, *gross, *sums)))
 
         def units(value: Fraction) -> int:
             return value.numerator * (of // value.denominator)
 
         lines = tuple(
-            LineLeft(line.id or line.sku, quantity, units(net), units(before), gone)
+            LineLeft(line.name, quantity, units(net), units(before), gone)
             for line, quantity, net, before, gone in zip(
                 self.lines, self.quantities, values, gross, self.gone, strict=True
             )

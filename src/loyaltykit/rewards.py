@@ -6,7 +6,7 @@ A `quote` is a value: what would be taken, what it is worth, or why not. Committ
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from loyaltykit.amounts import exact, exponent, from_minor, money, to_minor, whole
-from loyaltykit.calendar import instant, local_date, zone as zone_of
+from loyaltykit.calendar import instant, local_date, to_us, zone as zone_of
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Order
 from loyaltykit.fields import a, amount, brief, count, named, one_of, optional, several, texts
-from loyaltykit.matching import Match, Scene, until_or_through
+from loyaltykit.matching import Match, Scene, until_or_through, until_words
 from loyaltykit.rules import POINTS, counted, priced
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Reward:
         parts += [f"for {' or '.join(self.tiers)}"] if self.tiers else []
         parts += [str(self.where)] if self.where is not None else []
         parts += [f"from {self.starts}"] if self.starts is not None else []
-        parts += [f"through {self.ends - timedelta(1)}"] if self.ends is not None else []
+        parts += [until_words(self.ends)] if self.ends is not None else []
         return ", ".join(parts)
 
     def __str__(self) -> str:
@@ -206,7 +206,7 @@ class Quote:
     unit: str
     version: int
     member: str | None
-    at: datetime
+    at: datetime = attrs.field(eq=to_us)
     reasons: tuple[str, ...] = attrs.field(default=(), converter=texts("quote.reasons"))
     needed: int = 0
     available: int = 0
@@ -328,27 +328,25 @@ def _coins(
 ) -> tuple[int, int, int, list[str]]:
     """Return the points taken, the minor units given, the points needed, and why not."""
     value = exact(rule.worth) * 10 ** exponent(currency) / rule.points  # minor units a point
+    block = rule.block or 1
 
     def steps(points: int) -> int:
         """Round up to whole blocks."""
-        return -(-points // (rule.block or 1)) * (rule.block or 1)
-
-    def settled(points: int) -> tuple[int, int]:
-        """Return the fewest points that are worth as much as the whole blocks in `points`, and how much that is."""
-        units = _floor((points - points % (rule.block or 1)) * value)
-        return steps(_ceiling(units / value)), units
+        return -(-points // block) * block
 
     least = steps(max(rule.minimum, _ceiling(1 / value)))
     if due == 0:
         return 0, 0, least, ["nothing_due"]
     useful = None if due is None else _floor(due * exact(rule.max_percent) / 100 / value)
     asked = max(0, available) if wanted is None else wanted
-    taken, units = settled(asked if useful is None else min(asked, useful))
-    if taken >= least:
-        return (taken, units, taken, []) if taken <= available else (0, 0, taken, ["insufficient_points"])
-    if wanted is None and (useful is None or settled(useful)[0] >= least):
-        return 0, 0, least, ["insufficient_points"]
-    return 0, 0, least, ["below_minimum"]
+    most = asked if useful is None else min(asked, useful)
+    most -= most % block
+    if most < least:
+        held_back = wanted is None and (useful is None or useful - useful % block >= least)
+        return 0, 0, least, ["insufficient_points" if held_back else "below_minimum"]
+    units = _floor(most * value)
+    taken = max(least, steps(_ceiling(units / value)))  # the fewest that are worth as much
+    return (taken, units, taken, []) if taken <= available else (0, 0, taken, ["insufficient_points"])
 
 
 def _floor(value: Fraction) -> int:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from loyaltykit import commands, wire
 from loyaltykit.awards import Award
-from loyaltykit.between import transferred
+from loyaltykit.handover import transferred
 from loyaltykit.books import RANK_TERM, Books, More
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
@@ -288,8 +288,8 @@ class Rulebook:
             draft = decide(command, view)
             return transferred(command, draft, view, at) if isinstance(command, commands.Transfer) else draft
 
-        written = wire.canonical(command)
-        envelope = Envelope(key, kind, at, wire.hashed(written), written)
+        same = wire.hashed(wire.canonical(command, without=("at", "until")))  # a retry comes later, and is the same
+        envelope = Envelope(key, kind, at, same, wire.dumps(command))
         return Task(need, envelope, choose, self.terms(program))
 
     def receipt(self, posting: Posting, fact: Fact | None = None) -> Receipt:
@@ -307,7 +307,7 @@ class Rulebook:
             points_back = now[2] - then[2]
         changes = outcome.get("changes", {})
         receipt = Receipt(
-            record.key, record.kind, posting.member, from_us(record.at), record.status,
+            record.key.removeprefix("key:"), record.kind, posting.member, from_us(record.at), record.status,
             changes.get("points", 0), tuple(sorted(changes.items())), outcome.get("shortfall", 0), given,
             cash, gift_card, points_back, tuple(outcome.get("ignored", ())), posting.commit is None,
         )  # fmt: skip

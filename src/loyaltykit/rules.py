@@ -14,11 +14,10 @@ from typing import Any, Literal
 
 import attrs
 
-from loyaltykit.amounts import exponent, format_money, money, whole
-from loyaltykit.calendar import CalendarUnit, Period
+from loyaltykit.amounts import format_money, money, to_minor, whole
+from loyaltykit.calendar import CalendarUnit, Period, to_us
 from loyaltykit.errors import InputError
-from loyaltykit.facts import text
-from loyaltykit.fields import a, amount, brief, count, moment, named, one_of, optional, several
+from loyaltykit.fields import a, amount, brief, count, moment, named, one_of, optional, several, words
 from loyaltykit.matching import Match
 
 CapPeriod = Literal["day", "week", "month", "quarter", "half_year", "year", "lifetime"]
@@ -118,9 +117,14 @@ def counted(count: int, unit: str) -> str:
     return f"{count:,} {unit}"
 
 
+def optional_us(at: datetime | None) -> int | None:
+    """Return what an optional instant is compared by: instants of one zone else compare by the clock on the wall."""
+    return None if at is None else to_us(at)
+
+
 def priced(value: Decimal, currency: str | None) -> str:
     """Return money in words; without a currency, as a plain number."""
-    return str(value) if currency is None else format_money(value, currency)
+    return f"{value:f}" if currency is None else format_money(value, currency)
 
 
 # ---------------------------------------------------------------- what all rules share
@@ -161,15 +165,15 @@ class Rule(ABC):
     budget: Budget | None = attrs.field(default=None, converter=_budget)
     validity: Period | Literal["never"] | None = attrs.field(default=None, converter=optional(_period))
     activation: Period | OnEvent | None = attrs.field(default=None, converter=optional(_activation))
-    starts: datetime | None = attrs.field(default=None, converter=optional(moment("rule.starts")))
-    ends: datetime | None = attrs.field(default=None, converter=optional(moment("rule.ends")))
+    starts: datetime | None = attrs.field(default=None, eq=optional_us, converter=optional(moment("rule.starts")))
+    ends: datetime | None = attrs.field(default=None, eq=optional_us, converter=optional(moment("rule.ends")))
 
     def __attrs_post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", self._derived_name())
         if self.budget is not None and self.budget.name == "?":
             object.__setattr__(self, "budget", Budget(self.name, self.budget.points))
-        if self.starts is not None and self.ends is not None and self.ends <= self.starts:
+        if self.starts is not None and self.ends is not None and to_us(self.ends) <= to_us(self.starts):
             raise InputError("rule.ends", self.ends, f"give an instant after the start, {self.starts}")
 
     @abstractmethod
@@ -190,7 +194,10 @@ class Rule(ABC):
 
     def in_force(self, at: datetime) -> bool:
         """Say whether the rule is in force at an instant: ``starts <= at < ends``."""
-        return (self.starts is None or self.starts <= at) and (self.ends is None or at < self.ends)
+        if self.starts is None and self.ends is None:
+            return True
+        us = to_us(at)
+        return (self.starts is None or to_us(self.starts) <= us) and (self.ends is None or us < to_us(self.ends))
 
     def says(self, currency: str | None = None) -> str:
         """Return the rule as one plain phrase: its name, what it gives, and its limits."""
@@ -296,7 +303,7 @@ class CashBack(Rule):
 
     def gives(self, currency: str | None = None) -> str:
         """Return "1% back as cash"."""
-        return f"{self.percent}% back as {self.unit}"
+        return f"{self.percent:f}% back as {self.unit}"
 
 
 def _factor(value: Any) -> Decimal:
@@ -332,7 +339,7 @@ class Bonus(Rule):
 
     def gives(self, currency: str | None = None) -> str:
         """Return "2 x points"."""
-        return f"{self.factor} x {self.unit}"
+        return f"{self.factor:f} x {self.unit}"
 
 
 def _bands(value: Any) -> tuple[tuple[Decimal, int], ...]:
@@ -371,10 +378,6 @@ class RateTable(Rule):
         return f"per {priced(self.each, currency)}: {', '.join(rates)}"
 
 
-def _activity(value: Any) -> str:
-    return text(value, "activity_rule.activity")
-
-
 @attrs.frozen(repr=False)
 class ActivityRule(Rule):
     """So many points for an activity of this name: each time, or `once` a product, local day, order or customer.
@@ -383,7 +386,7 @@ class ActivityRule(Rule):
     review = 50 points, once per product, at most 2 times a month
     """
 
-    activity: str = attrs.field(converter=_activity)
+    activity: str = attrs.field(converter=words("activity_rule.activity"))
     points: int = attrs.field(converter=count("activity_rule.points"))
     once: Once | None = attrs.field(default=None, converter=optional(one_of("activity_rule.once", Once)))
 
@@ -407,9 +410,8 @@ rate_table = RateTable
 
 def check_minor(value: Decimal | None, currency: str, field: str) -> None:
     """Refuse an amount of money that has more decimals than the currency."""
-    places = exponent(currency)
-    if value is not None and value != round(value, places):
-        raise InputError(field, value, f"an amount in {currency} has at most {places} decimals")
+    if value is not None:
+        to_minor(value, currency, field)
 
 
 RULES = several("program.earning", Rule, "give earning rules, as in per_amount(1, each='1.00')")

@@ -217,10 +217,7 @@ def _forgive(books: Books, row: Unit, uses: Sequence[Use], at: int, source: str,
     if not debt or policy == "debt":
         return
     row.debt -= debt
-    if policy == "clamp_keep_receivable":
-        row.receivable += debt
-    else:
-        row.forgiven += debt
+    books.excuse(row, debt, policy, source)
     books.move(row.unit, "adjust_up", debt, at, source, [("", "forgiven", "debt", debt)])
 
 
@@ -396,7 +393,8 @@ def owe(books: Books, at: int, source: str, unit: str, amount: int) -> None:
 OPS: Mapping[str, Callable[..., None]] = {
     "note": note, "lapse": lapse, "term": term, "dates": dates,
     "award": award, "reinstate": reinstate,
-    "spent": spent, "returned": returned, "redeem": redeem, "hold": hold, "capture": capture, "captured": capture, "release": release,
+    "spent": spent, "returned": returned, "redeem": redeem,
+    "hold": hold, "capture": capture, "captured": capture, "release": release,
     "credit": credit, "carry": carry, "send": send, "owe": owe,
 }  # fmt: skip
 """Every kind of step, by the name under which plans keep it."""
@@ -422,9 +420,8 @@ def steps_of(records: Iterable[Record]) -> list[Step]:
     latest: dict[Any, tuple[Any, Step]] = {}
     for record in records:
         for number, step in enumerate(json.loads(record.plan)):
-            identity = (
-                (record.version, number) if step[1] == RANK_COMMAND else (step[2], step[3], step[4] if step[4:] else None)
-            )
+            of_fact = (step[2], step[3], step[4] if step[4:] else None)
+            identity = (record.version, number) if step[1] == RANK_COMMAND else of_fact
             latest[identity] = ((*order_key(step, record.version), number), step)
     return [step for _, step in sorted(latest.values(), key=lambda pair: pair[0])]
 
@@ -445,9 +442,7 @@ def standing_entries(entries: Iterable[Entry]) -> list[Entry]:
     """Return the entries that hold: without those that were taken back, and without what took them back."""
     listed = list(entries)
     corrected = {entry.corrects for entry in listed if entry.corrects is not None}
-    return [
-        entry for entry in listed if entry.corrects is None and f"{entry.version}/{entry.line}" not in corrected
-    ]
+    return [entry for entry in listed if entry.corrects is None and f"{entry.version}/{entry.line}" not in corrected]
 
 
 def corrections(entries: Iterable[Entry], moves: Iterable[Move]) -> tuple[list[Entry], list[Move]]:

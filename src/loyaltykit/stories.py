@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import attrs
+
+from loyaltykit.awards import Award, AwardLot
 from loyaltykit.books import RANK_AWARD, RANK_REFUND, RANK_REVISION, RANK_SPEND, Step
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import Terms
-from loyaltykit.awards import Award, AwardLot
 from loyaltykit.earning import award, counts_back, dates, dates_on_event, targets
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
@@ -110,9 +112,21 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
                 happened.setdefault(fact.name, fact.at)
         if order is None or given is None:
             continue
-        if isinstance(fact, Refund) and not _possible(order, refunds.values(), program):
-            ignored.append(key)
-            del refunds[fact.id]
+        match fact:
+            case Refund() if not _possible(order, refunds.values(), program):
+                ignored.append(key)
+                del refunds[fact.id]
+            case Refund(lines=None, amount=None):
+                refunds[fact.id] = _what_is_left(order, fact, refunds, program)
+            case Order():
+                steps += _activity(at, rank, key, given, fact, terms)
+                kept: dict[str, Refund] = {}
+                for earlier in refunds.values():
+                    if _possible(order, [*kept.values(), earlier], program):
+                        kept[earlier.id] = earlier
+                    else:
+                        ignored.append(key_of(earlier))
+                refunds = kept
         standing = tuple(refunds.values())
         back, stands = None, tuple(lot.points for lot in given.lots)
         if standing or order.state == "cancelled":
@@ -137,6 +151,27 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
             for name, amount in counts_back(program, order, tuple(refunds.values()), given):
                 counts[name] = counts.get(name, 0) - amount
     return Story(steps, given, order, counts, back, tuple(ignored))
+
+
+def _what_is_left(order: Order, refund: Refund, refunds: Mapping[str, Refund], program: Program) -> Refund:
+    """Return a refund of the whole order as one of the lines that remain at its instant.
+
+    It stays that, even if an earlier refund is reversed later: money that had gone back by then was not its own.
+    """
+    others = [each for each in refunds.values() if each.id != refund.id]
+    rest = remains(order, others, program.currency, program.refund_split)
+    donations = {line.name for line in order.lines if line.donation}
+    lines = {left.line: left.quantity for left in rest.lines if not left.gone and left.line not in donations}
+    return attrs.evolve(refund, lines=lines) if others and lines else refund
+
+
+def _activity(at: int, rank: int, key: str, given: Award, order: Order, terms: Callable[[str], Terms]) -> list[Step]:
+    """Return the steps that put off the lapse of balances: an order that earns or spends is activity."""
+    if rank != RANK_AWARD:
+        return []
+    units = {lot.unit for lot in given.lots} | {part.unit for part in order.tenders if part.kind == "points"}
+    ends = {unit: terms(unit).lapse_at(order.at) for unit in sorted(units)}
+    return [[at, rank, key, "lapse", unit, end] for unit, end in ends.items() if end is not None]
 
 
 def _us(at: datetime | None) -> int:
@@ -180,7 +215,7 @@ def _spending(
 
 
 def lot_name(program: Program, key: str, lot: AwardLot) -> str:
-    """Return the name of a lot: its fact's key, and where it is not of the unit ``points`` and its dates, what it is."""
+    """Return the name of a lot: its fact's key, and what tells it from a lot of ``points`` with their usual dates."""
     usual = dates(program.unit(lot.unit), lot.earned_at, program.zone)
     parts = [] if lot.unit == "points" else [lot.unit]
     if (lot.active_at, lot.expires_at, lot.event) != (usual.active_at, usual.expires_at, usual.event):
@@ -188,12 +223,14 @@ def lot_name(program: Program, key: str, lot: AwardLot) -> str:
     return "#".join([key, ":".join(parts)]) if parts else key
 
 
-def activity_steps(
-    program: Program, activity: Activity, given: Award, terms: Callable[[str], Terms]
-) -> list[Step]:
+def activity_steps(program: Program, activity: Activity, given: Award, terms: Callable[[str], Terms]) -> list[Step]:
     """Return the steps of what an activity earned."""
     at, key = to_us(activity.at), key_of(activity)
     steps: list[Step] = []
+    for unit in sorted({lot.unit for lot in given.lots}):
+        end = terms(unit).lapse_at(activity.at)
+        if end is not None:
+            steps.append([at, RANK_AWARD, key, "lapse", unit, end])
     for lot in given.lots:
         when = [to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)]
         steps.append(

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Any, NoReturn, TypeVar, overload
 
@@ -99,20 +100,24 @@ def dumps(value: Any, kind: Any = None, *, indent: int | None = None) -> str:
     return _COMPACT.encode(data) if indent is None else json.dumps(data, ensure_ascii=False, indent=indent)
 
 
-def canonical(value: Any) -> str:
+def canonical(value: Any, without: Collection[str] = ()) -> str:
     """Return the one JSON text that all values equal to `value` share: sorted, compact, with its class named.
 
-    Instants are in UTC, decimal numbers without trailing zeros. `loads` reads it like any other.
+    Instants are in UTC, decimal numbers without trailing zeros. `loads` reads it like any other. Fields named in
+    `without` are left out, for values that shall count as equal although these differ.
 
     >>> from loyaltykit.facts import cash
     >>> canonical(cash("35.20"))
     '{"amount":"35.2","kind":"cash","type":"tender"}'
     """
     try:
-        return _CANONICAL.encode({TAG: _root(type(value)), **_own_codec(value).canon(value, 0)})
+        data = {TAG: _root(type(value)), **_own_codec(value).canon(value, 0)}
     except InputError as error:
         error.field = _root(type(value)) + error.field
         raise
+    for name in without:
+        data.pop(name, None)
+    return _CANONICAL.encode(data)
 
 
 def fingerprint(value: Any) -> str:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from loyaltykit.amounts import Rounding, exact, exponent, from_minor
+from loyaltykit.amounts import Rounding, exact, exponent, from_minor, total
 from loyaltykit.awards import Share
 from loyaltykit.calendar import zone
 from loyaltykit.facts import Activity, Line, Order
@@ -295,10 +295,9 @@ def _factor(plan: Plan, unit: UnitPlan, places: tuple[int, ...]) -> Factor:
             apart.append((rule.name, added))
         else:
             joint += added
-    if len(unit.factors) >= 4096:  # as many as there are combinations of bonuses on a line
-        unit.factors.clear()
     found = Factor(max(joint, ZERO), tuple(apart), tuple(rule.name for rule in bonuses if not rule.stands_alone))
-    unit.factors[places] = found
+    if len(unit.factors) < 4096:  # there are as many as combinations of bonuses on a line
+        unit.factors[places] = found
     return found
 
 
@@ -314,7 +313,7 @@ def _add_rate(
     if not chosen or per_one is None:
         return
     if rate.per_item:
-        shown = sum((each.quantity for each in chosen), Decimal(0))
+        shown = total(each.quantity for each in chosen)
         base, per_shown = Fraction(shown) * per_one, per_one
     else:
         units = sum([each.basis for each in chosen])

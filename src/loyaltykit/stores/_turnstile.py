@@ -21,12 +21,12 @@ from weakref import WeakSet
 
 _fcntl: ModuleType | None
 try:
-    import fcntl as _fcntl
+    import fcntl
 except ImportError:  # Windows
     _fcntl = None
 else:
-    _flock = _fcntl.flock
-    _EXCLUSIVE, _AT_ONCE, _UNLOCK = _fcntl.LOCK_EX, _fcntl.LOCK_NB, _fcntl.LOCK_UN
+    _fcntl = fcntl
+    _flock, _EXCLUSIVE, _AT_ONCE, _UNLOCK = fcntl.flock, fcntl.LOCK_EX, fcntl.LOCK_NB, fcntl.LOCK_UN
 
 
 _SHORTEST_PAUSE = 0.00002  # seconds between two looks at the second door; the system rounds up to some 0.0001

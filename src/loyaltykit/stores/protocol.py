@@ -30,6 +30,7 @@ from typing import Protocol, runtime_checkable
 from loyaltykit.errors import StoreError
 from loyaltykit.journal import Balance, Commit, Context, Head, Need
 
+
 @runtime_checkable
 class Store(Protocol):
     """A place that keeps accounts. The module's docstring has the laws.
@@ -55,7 +56,9 @@ class Store(Protocol):
     def accounts(self, program: str, after: str = "", limit: int = 100) -> Sequence[tuple[str, Head]]:
         """A page of the accounts of `program` whose name comes after `after`, by name in code point order."""
 
-    def balances(self, program: str, unit: str, after: str = "", limit: int = 100) -> Sequence[tuple[str, Head, Balance]]:
+    def balances(
+        self, program: str, unit: str, after: str = "", limit: int = 100
+    ) -> Sequence[tuple[str, Head, Balance]]:
         """A page of accounts with their balance in `unit`, by name in code point order."""
 
     def due(self, program: str, before: int, limit: int = 100) -> Sequence[str]:

@@ -169,6 +169,7 @@ class _Reader:
         self.members = list(self.profiles)
         self.numbers: Counter[str] = Counter()
         self.latest: dict[tuple[str, str], str] = {}
+        self.orders: dict[str, Order] = {}
 
     # ------------------------------------------------------------ the program
 
@@ -184,7 +185,7 @@ class _Reader:
             place = "program" if isinstance(given, str) else self._place_of("preset")
             raise InputError(place, preset, f"there is no such preset; {near(preset, PRESETS)}")
         data = {**PRESETS[preset], **overrides, **self.changes}
-        del data["preset"]
+        data.pop("preset", None)
         return data
 
     def _program(self, data: dict[str, Any], place_of: Any) -> Program:
@@ -320,7 +321,9 @@ class _Reader:
                 kinds = ", ".join(_KINDS[kind] for kind in verb.short)
                 raise InputError(place, data, "give an object, in braces" + (f", or {kinds}" if kinds else ""))
             data = {field: data}
-        for field in {"member", "at"} & set(data) & set(_all_fields(verb.kind)):
+        kind = Accept if name == "redeem" and "quote" in data else verb.kind
+        own = _all_fields(kind)
+        for field in {"member", "at"} & set(data) & set(own):
             raise InputError(f"{place}.{field}", data[field], f"the step says {field}, one level up")
         full: dict[str, Any] = {**verb.defaults, **spelled_out(verb, data, self.zone, place)}
         key = verb.key and full.setdefault(verb.key, f"{name}-{self.numbers[name]}")
@@ -329,12 +332,15 @@ class _Reader:
                 full[field] = self._latest(member, sort, f"{place}.{field}")
         if name == "profile":
             full["id"] = member
-        if "member" in _all_fields(verb.kind):
+        if "member" in own:
             full["member"] = member
-        if "at" in _all_fields(verb.kind):
+        if "at" in own:
             full["at"] = at.isoformat()
-        kind = Accept if name == "redeem" and "quote" in full else verb.kind
+        if name == "order":
+            self._revise(full, at)
         value: Any = read(kind, full, place)
+        if name == "cancel":
+            value = self._cancelled(value.order, at, place)
         self._remember(verb, value, member, key)
         if isinstance(value, commands.Transfer):
             self._known(value.to, f"{place}.to")
@@ -355,6 +361,21 @@ class _Reader:
             self.latest[member, "redeem"] = value.hold
         if verb is VERBS["refund"]:
             self.latest[member, "refunded order"] = value.order
+        if isinstance(value, Order) and verb is not VERBS["preview"]:
+            self.orders[value.id] = value
+
+    def _revise(self, data: dict[str, Any], at: datetime) -> None:
+        """Take the step of a later revision for its beginning, where it is known when the order was placed."""
+        first = self.orders.get(data["id"])
+        revision = data.get("revision", 1)
+        if first is not None and revision != first.revision and "revised_at" not in data:
+            data.update(at=first.at.isoformat(), revised_at=at.isoformat())
+
+    def _cancelled(self, order: str, at: datetime, place: str) -> Order:
+        found = self.orders.get(order)
+        if found is None:
+            raise InputError(place, order, "there is no such order before")
+        return attrs.evolve(found, state="cancelled", revision=found.revision + 1, revised_at=at)
 
 
 _KINDS = {str: "a text", int: "a whole number", list: "an array"}
@@ -375,6 +396,3 @@ def _zone(value: Any, place: str) -> str:
     except InputError as error:
         error.field = place
         raise
-
-
-

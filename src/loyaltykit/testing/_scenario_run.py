@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import permutations
@@ -17,12 +17,12 @@ from loyaltykit.amounts import from_minor
 from loyaltykit.awards import Award
 from loyaltykit.club import Club
 from loyaltykit.commands import Transfer
-from loyaltykit.decisions import Receipt
+from loyaltykit.decisions import Expiring, Receipt
 from loyaltykit.errors import InputError, LoyaltyError, Refused
 from loyaltykit.ledger import Lot, StatementRow
 from loyaltykit.rewards import Quote as Priced
 from loyaltykit.stores.protocol import Store
-from loyaltykit.testing._scenario_form import BUCKETS, Expect, LotSeen, Outcome, Refusal, Total, end_of_day, moment
+from loyaltykit.testing._scenario_form import Expect, ExpiringSeen, LotSeen, Outcome, Total, end_of_day, moment
 from loyaltykit.testing._scenario_read import Deed, Scenario, Variant
 from loyaltykit.testing._scenario_verbs import Accept, Merge, Preview, Quote, Sweep, Unmerge
 
@@ -166,6 +166,8 @@ class _Play:
             except Exception as error:  # a scenario reports what breaks, and goes on to the next
                 refusal = error
         if quietly:
+            if deed.group == "fact" and refusal is not None:
+                self.failures.append((f"{deed.place}.refused", "none", reason_of(refusal), f"{refusal}"))
             return
         self._compare_refusal(deed, refusal)
         if deed.gives is not None and refusal is None:
@@ -298,10 +300,7 @@ class _Play:
             self._compare(f"{place}.lots", [_fields(each) for each in lots], shown, why)
         if expect.expiring is not None:
             soon = club.expiring(member, at=at, unit=unit)
-            shown = [
-                {"points": each.points, **_ends_like(wanted, each.at, "at", zone, place)}
-                for wanted, each in _pairs(expect.expiring, soon)
-            ]
+            shown = [_expiring_like(wanted, each, zone, place) for wanted, each in _pairs(expect.expiring, soon)]
             self._compare(f"{place}.expiring", [_fields(each) for each in expect.expiring], shown, why)
         if expect.entries is not None or expect.statement is not None:
             rows = club.statement(member, at=at, unit=unit, known_at=known_at)
@@ -314,12 +313,12 @@ class _Play:
 
     def _row_like(self, deed: Deed, unit: str, wanted: Any, row: StatementRow, place: str) -> dict[str, Any]:
         came: dict[str, Any] = {"kind": row.kind, "points": row.amount, "balance": row.balance, "reason": row.reason}
-        came |= {"booked": row.booked, "actor": row.actor, "at": row.at.isoformat()}
+        came |= {"booked": row.booked, "actor": row.actor}
         if wanted is None:
             return {name: came[name] for name in ("kind", "points", "balance")}
         given = _fields(wanted)
-        if "at" in given and moment(given["at"], self.variant.zone, place) == row.at:
-            came["at"] = given["at"]
+        if "at" in given:
+            came["at"] = _when_like(given["at"], "at", row.at, self.variant.zone, place)
         return {name: self._amount(deed, unit, given[name], came[name]) for name in given}
 
     def _look_at_all(self, deed: Deed, total: Total) -> None:
@@ -383,27 +382,38 @@ def _fields(value: Any) -> dict[str, Any]:
     return {name: item for name, item in named if item is not None}
 
 
-def _ends_like(wanted: Any, end: datetime | None, field: str, zone: str, place: str) -> dict[str, Any]:
-    """Return an end in the words of what was expected, where it is the same; else as it is."""
-    given = {} if wanted is None else _fields(wanted)
-    if "through" in given:
-        if end == end_of_day(given["through"], zone, place):
-            return {"through": given["through"]}
-    elif field not in given and wanted is not None:
-        return {}
-    elif field in given and given[field] != "never" and end == moment(given[field], zone, place):
-        return {field: given[field]}
-    return {field: "never" if end is None else end.isoformat()}
+def _when_like(given: Any, name: str, at: datetime | None, zone: str, place: str) -> str:
+    """Return an instant in the words of what was expected of it, where it is the same; else in full.
+
+    `given` under the name ``through`` is a last day, under every other name a moment.
+    """
+    if at is None:
+        return "never"
+    if given is not None and given != "never":
+        wanted = end_of_day(given, zone, place) if name == "through" else moment(given, zone, place)
+        if at == wanted:
+            return str(given)
+    return f"until {at.isoformat()}" if name == "through" else at.isoformat()
 
 
 def _lot_like(wanted: LotSeen | None, lot: Lot, zone: str, place: str) -> dict[str, Any]:
-    given = {"points": 0} if wanted is None else _fields(wanted)
-    came: dict[str, Any] = {"points": lot.remaining} if "points" in given else {}
-    came |= {name: getattr(lot, name) for name in ("active", "pending", "held", "issued", "id", "source") if name in given}
-    for name, when in (("earned_at", lot.earned_at), ("active_at", lot.active_at)):
-        if name in given:
-            came |= _ends_like(LotSeen(**{name: given[name]}), when, name, zone, place)
-    return came | _ends_like(wanted, lot.expires_at, "expires_at", zone, place)
+    given = {"points": None, "expires_at": None} if wanted is None else _fields(wanted)
+    came: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in ("earned_at", "active_at", "expires_at", "through"):
+            when = getattr(lot, "expires_at" if name == "through" else name)
+            came[name] = _when_like(value, name, when, zone, place)
+        else:
+            came[name] = lot.remaining if name == "points" else getattr(lot, name)
+    return came
+
+
+def _expiring_like(wanted: ExpiringSeen | None, soon: Expiring, zone: str, place: str) -> dict[str, Any]:
+    given = {"points": None, "at": None} if wanted is None else _fields(wanted)
+    return {
+        name: soon.points if name == "points" else _when_like(value, name, soon.at, zone, place)
+        for name, value in given.items()
+    }
 
 
 def _shown(value: Any) -> str:
@@ -414,6 +424,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "(" + ", ".join(f"{name} {_shown(item)}" for name, item in value.items()) + ")"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"
-
-
-

@@ -11,7 +11,9 @@ import attrs
 from loyaltykit import commands
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Activity, Member, Order, Refund, Reversal
+from loyaltykit.program import BASES
 from loyaltykit.testing._scenario_form import day, end_of_day, moment, period
+from loyaltykit.wire import to_data
 
 # ---------------------------------------------------------------- what is asked rather than recorded
 
@@ -34,6 +36,13 @@ class Accept:
     quote: str
     key: str
     actor: str | None = None
+
+
+@attrs.frozen
+class Cancel:
+    """Cancel an order: its next revision, in which nothing of it remains."""
+
+    order: str
 
 
 @attrs.frozen
@@ -85,6 +94,7 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "order": Verb(Order, "fact", {str: "amount"}, "id", names=("order",)),
+    "cancel": Verb(Cancel, "fact", {str: "order"}, latest={"order": "order"}),
     "refund": Verb(Refund, "fact", {str: "order"}, "id", {"order": "order"}, ("refund",)),
     "reversal": Verb(Reversal, "fact", {str: "refund"}, "id", {"refund": "refund", "order": "refunded order"}),
     "activity": Verb(Activity, "fact", {str: "name"}, "id"),
@@ -168,6 +178,8 @@ def program_spelled_out(data: Any, zone: str, place: str, within: str = "") -> A
             full[name] = _dated(name, value)
         elif name == "restore":
             full[name] = _restored(value)
+        elif name == "basis" and isinstance(value, str) and value in BASES:
+            full[name] = to_data(BASES[value])
         else:
             value = _POLICIES.get(value, value) if isinstance(value, str) else value
             full[name] = program_spelled_out(value, zone, inner, top)
