@@ -78,9 +78,7 @@ def orders(draw: st.DrawFn, most_lines: int = 5) -> Order:
         points = draw(st.integers(0, 5_000)) if kind == "points" else 0
         tenders.append(Tender(kind, part, points))  # type: ignore[arg-type]
         rest -= part
-    return order(
-        *content, discount=discount, shipping=bare.shipping, tax=tax, tax_included=included, tenders=tenders
-    )
+    return order(*content, discount=discount, shipping=bare.shipping, tax=tax, tax_included=included, tenders=tenders)
 
 
 KINDS = ("lines", "lines", "amount", "whole")

@@ -641,9 +641,7 @@ class TestDates:
 class TestTargets:
     def test_two_lots_fall_together(self) -> None:
         """Where a unit has two lots, their sum is the rules' and neither rises: not 1.6 + 1.5 = 2 + 1 after 1 + 2."""
-        by = program(
-            per_amount(1, where=category("a")), per_amount(1, name="b", where=category("b"), validity=days(7))
-        )
+        by = program(per_amount(1, where=category("a")), per_amount(1, name="b", where=category("b"), validity=days(7)))
         of = order(Line("a", total="1.60", categories="a"), Line("b", 10, total="2.50", categories="b"))
         made = award(by, of)
         assert [lot.points for lot in made.lots] == [2, 2]

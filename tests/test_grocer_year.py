@@ -48,6 +48,7 @@ def row(
 
 
 def order_of(grocer: SimpleNamespace, *lines: tuple[object, ...]) -> Order:
+    """Make the one order of these rows."""
     order: Order = grocer.data.order_of([grocer.data.Row._make(line) for line in lines], DEPARTMENTS)
     return order
 
@@ -78,7 +79,7 @@ def test_cents_add_up_where_floats_do_not(grocer: SimpleNamespace) -> None:
 def test_line_has_shelf_price_and_all_discounts(grocer: SimpleNamespace) -> None:
     """Total is the shelf price, discount what the customer did not pay of it; the quantity need not divide it."""
     order = order_of(grocer, row(1, 3, 4.19, retail=0.81, coupon=0.55, matched=0.45))
-    expected = Line("1", 3, total="5.45", discount="1.81", categories="produce", id="1")
+    expected = Line("1", 3, total="5.45", discount="1.81", categories="produce")
     assert expected == order.lines[0]
     assert Decimal("3.64") == order.goods
 
@@ -130,13 +131,14 @@ def test_goods_are_what_the_customer_paid(grocer: SimpleNamespace, drawn: list[t
 
 
 def rows_of(grocer: SimpleNamespace, *lines: tuple[object, ...]) -> list[object]:
+    """Make rows as the till writes them."""
     return [grocer.data.Row._make(line) for line in lines]
 
 
 def test_lines_of_one_basket_are_one_order(grocer: SimpleNamespace) -> None:
     """Baskets follow each other in the order of the file."""
     lines = rows_of(grocer, row(1, 1, 1.0, basket=7), row(2, 1, 1.0, basket=7), row(1, 1, 1.0, basket=6))
-    assert [("7", 2), ("6", 1)] == [(each.id, len(each.lines)) for each in grocer.data.orders_of(lines, DEPARTMENTS)]
+    assert [(each.id, len(each.lines)) for each in grocer.data.orders_of(lines, DEPARTMENTS)] == [("7", 2), ("6", 1)]
 
 
 def test_baskets_out_of_order_are_refused(grocer: SimpleNamespace) -> None:
@@ -168,9 +170,8 @@ def test_other_baskets_stay(grocer: SimpleNamespace) -> None:
 @given(st.lists(st.integers(0, 20 * 24), max_size=30))
 def test_returns_are_told_among_the_orders_in_time(grocer: SimpleNamespace, hours: list[int]) -> None:
     """Orders and returns come in the order of time, each return once, none from the end of the year on."""
-    lines = [
-        row(1, 1, 3.0, basket=97 * (place + 1), at=NOON + timedelta(hours=hour)) for place, hour in enumerate(sorted(hours))
-    ]
+    times = [NOON + timedelta(hours=hour) for hour in sorted(hours)]
+    lines = [row(1, 1, 3.0, basket=97 * (place + 1), at=at) for place, at in enumerate(times)]
     until = NOON.replace(tzinfo=UTC) + timedelta(days=21)
     facts = list(grocer.data.facts_of(grocer.data.orders_of(rows_of(grocer, *lines), DEPARTMENTS), until))
     assert sorted(fact.at for fact in facts) == [fact.at for fact in facts]
@@ -211,6 +212,7 @@ def replayed(grocer: SimpleNamespace, till: list[object], path: Path) -> tuple[d
 
 
 def checked(grocer: SimpleNamespace, till: list[object], path: Path, totals: dict[str, int]) -> list[str]:
+    """Return what the check says of the file at `path`."""
     found: list[str] = grocer.check.check(
         till, DEPARTMENTS, path, totals, cap=grocer.year.POINTS_A_DAY, year_end="2018-01-01 00:00:00"
     )
@@ -220,7 +222,7 @@ def checked(grocer: SimpleNamespace, till: list[object], path: Path, totals: dic
 def test_second_way_finds_the_same(grocer: SimpleNamespace, till: list[object], tmp_path: Path) -> None:
     """The ledger's year and the one worked out in SQL are the same, and everything happened in it."""
     totals, report = replayed(grocer, till, tmp_path / "year.sqlite")
-    assert [] == [name for name, value in totals.items() if not value and name != "owed"]
+    assert [name for name, value in totals.items() if not value and name != "owed"] == []
     found = checked(grocer, till, tmp_path / "year.sqlite", totals)
     assert f"{totals['baskets']} baskets, to the line and the cent" == found[0]
     assert f"{totals['earned']:,} points" in report
@@ -275,7 +277,7 @@ def test_wrong_totals_are_found(grocer: SimpleNamespace, till: list[object], tmp
     bool(MISSING), reason=f"the grocer's year did not run: {', '.join(MISSING)} not installed (extra: demo)"
 )
 def test_few_households(grocer: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The script runs on the real lines of a few households, agrees with its check, and changes nothing when run again."""
+    """The script runs on the lines of a few households, agrees with its check, and run again it changes nothing."""
     arguments = ["--db", str(tmp_path / "year.sqlite"), "--households", "5", "--quiet"]
     grocer.year.main(arguments)
     first = capsys.readouterr().out
@@ -290,4 +292,4 @@ def test_missing_packages_are_named(grocer: SimpleNamespace, tmp_path: Path) -> 
     """Without the extra the script says what to install, and leaves no file behind."""
     with pytest.raises(SystemExit, match="demo"):
         grocer.year.main(["--db", str(tmp_path / "year.sqlite")])
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []

@@ -121,9 +121,7 @@ class TestScenarios:
         else:
             of = order(*self.TWO, tenders=points(500, worth="5.00"))
             rest = [remains(of, some[:count], "USD", split) for count in range(3)]
-            assert [D(each) for each in left] == [
-                each.goods - each.money(each.paid_points_units) for each in rest
-            ]
+            assert [D(each) for each in left] == [each.goods - each.money(each.paid_points_units) for each in rest]
 
     def test_s56_points_come_back_with_the_last(self) -> None:
         """S56: with ``full_only`` the 500 points come back with the second item, else half of them with each."""
@@ -285,6 +283,11 @@ class TestTheRest:
     def test_points_without_a_worth(self) -> None:
         """Points that stood for no money come back with the part of the order that came back."""
         of = order(Line("a", 2, total="30.00"), tenders=points(101, worth="0"))
+        assert [returned(of, [refund(i, {"a": 1}) for i in range(n)], "USD").points for n in (0, 1, 2)] == [0, 50, 101]
+
+    def test_points_are_rounded_down_until_the_last(self) -> None:
+        """Of 101 points half are 50; the last part gives back the rest."""
+        of = order(Line("a", 2, total="30.00"), tenders=points(101, worth="10.00"))
         assert [returned(of, [refund(i, {"a": 1}) for i in range(n)], "USD").points for n in (0, 1, 2)] == [0, 50, 101]
 
     def test_units(self) -> None:

@@ -62,8 +62,8 @@ CREATE TABLE paid AS
 CREATE TABLE award AS
     SELECT basket, household, at, local, worth, min(:cap, upto) - min(:cap, upto - points) AS given
     FROM (SELECT *, sum(points) OVER (PARTITION BY household, date(local) ORDER BY at, place) AS upto
-          FROM (SELECT b.*, p.worth, p.worth / 100 AS points
-                FROM basket AS b JOIN (SELECT basket, sum(worth) AS worth FROM paid GROUP BY basket) AS p USING (basket)));
+          FROM (SELECT b.*, p.worth, p.worth / 100 AS points FROM basket AS b
+                JOIN (SELECT basket, sum(worth) AS worth FROM paid GROUP BY basket) AS p USING (basket)));
 
 -- Of every 97th basket the dearest line comes back; its award falls to what the rest of the basket would have given.
 CREATE TABLE back AS
@@ -121,11 +121,13 @@ _COMPARED = [
     (
         "baskets, to the line and the cent",
         "SELECT household, basket, lines, shelf, discount, above FROM basket",
-        """SELECT household, CAST(json_extract(payload, '$.id') AS INTEGER), count(*),
-                  sum(CAST(round(100 * json_extract(value, '$.total')) AS INTEGER)),
-                  sum(CAST(round(100 * coalesce(json_extract(value, '$.discount'), 0)) AS INTEGER)),
+        """SELECT household, CAST(json_extract(payload, '$.id') AS INTEGER), json_array_length(payload, '$.lines'),
+                  (SELECT sum(CAST(round(100 * json_extract(value, '$.total')) AS INTEGER))
+                   FROM json_each(payload, '$.lines')),
+                  (SELECT sum(CAST(round(100 * coalesce(json_extract(value, '$.discount'), 0)) AS INTEGER))
+                   FROM json_each(payload, '$.lines')),
                   CAST(round(100 * coalesce(json_extract(payload, '$.discount'), 0)) AS INTEGER)
-           FROM record, json_each(payload, '$.lines') WHERE kind = 'order' GROUP BY account, version""",
+           FROM record WHERE kind = 'order'""",
     ),
     (
         "awards, to the point",
@@ -206,16 +208,14 @@ def check(
             "CREATE TABLE till (household INTEGER, basket INTEGER, product INTEGER, sales REAL, retail REAL, "
             "coupon REAL, matched REAL, at TEXT, produce INTEGER)"
         )
-        db.executemany(
-            "INSERT INTO till VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        till = (
             (
-                (
-                    row.household_id, row.basket_id, row.product_id, row.sales_value, row.retail_disc, row.coupon_disc,
-                    row.coupon_match_disc, str(row.transaction_timestamp), departments.get(row.product_id) == "produce",
-                )  # fmt: skip
-                for row in rows
-            ),
-        )
+                row.household_id, row.basket_id, row.product_id, row.sales_value, row.retail_disc, row.coupon_disc,
+                row.coupon_match_disc, str(row.transaction_timestamp), departments.get(row.product_id) == "produce",
+            )
+            for row in rows
+        )  # fmt: skip
+        db.executemany("INSERT INTO till VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", till)
         db.execute("CREATE TABLE reported (name TEXT, value INTEGER)")
         db.executemany("INSERT INTO reported VALUES (?, ?)", reported.items())
         db.execute("COMMIT")

@@ -26,7 +26,20 @@ from zoneinfo import ZoneInfo
 from _grocer_check import State, check, state
 from _grocer_data import chosen, departments, facts_of, orders_of, rows
 
-from loyaltykit import Balance, Club, Order, Program, Refund, SQLiteStore, bonus, category, coins, days, per_amount, per_day
+from loyaltykit import (
+    Balance,
+    Club,
+    Order,
+    Program,
+    Refund,
+    SQLiteStore,
+    bonus,
+    category,
+    coins,
+    days,
+    per_amount,
+    per_day,
+)
 
 ZONE = ZoneInfo("America/New_York")
 YEAR_END = datetime(2018, 1, 1, tzinfo=ZONE)
@@ -133,6 +146,7 @@ def report(club: Club, year: Year) -> str:
     example, _ = min(everyone, key=dullness)
     coin = PROGRAM.rewards[0]
     worth = int(100 * coin.worth / coin.points)  # cents a point
+    statement = str(club.statement(top, at=YEAR_END)).splitlines()
     year.liability = year.outstanding * worth
     lines = [
         f"{year.households:,} households, {year.baskets:,} baskets, {year.lines:,} lines: "
@@ -146,10 +160,7 @@ def report(club: Club, year: Year) -> str:
         f"  outstanding  {year.outstanding:>12,}         a liability of {dollars(year.liability)}",
         "",
         f"The end of the statement of household {top}, which earned the most, {best.earned:,} points:",
-        *(
-            f"  {row.at.astimezone(ZONE):%Y-%m-%d %H:%M}  {row.kind:<10} {row.amount:>7,} {row.balance:>8,}  {row.reason}"
-            for row in club.statement(top, at=YEAR_END)[-6:]
-        ),
+        *(f"  {line}" for line in (statement[0], *statement[-6:])),
         "",
         f"Why household {example} has what it has:",
         *(f"  {line}" for line in clipped(str(club.explain(example, at=YEAR_END)).splitlines(), 20)),

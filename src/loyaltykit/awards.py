@@ -14,7 +14,7 @@ from loyaltykit.rules import POINTS, counted, optional_us
 
 
 @attrs.frozen
-class Dates:
+class LotDates:
     """When points become active and when they expire.
 
     `active_at` None waits for `event`; `expires_at` None never expires, unless `validity` says how long from the
@@ -31,7 +31,7 @@ class Dates:
 class AwardLot:
     """Points of one unit with the same dates; `rules` are the names of those that gave them.
 
-    `active_at`, `expires_at`, `event` and `validity` are as in `Dates`.
+    `active_at`, `expires_at`, `event` and `validity` are as in `LotDates`.
     """
 
     unit: str

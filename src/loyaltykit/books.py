@@ -32,8 +32,10 @@ Use = tuple[str, str, str, int]
 """(lot, from, to, quantity); the lot is "" where no lot is concerned, as for debt."""
 
 # The place of a step among those of one instant. What expires or becomes active at an instant does so before any of
-# them; an order spends before it earns; what changes an order comes after it.
-RANK_TERM, RANK_SPEND, RANK_AWARD, RANK_COMMAND, RANK_REVISION, RANK_REFUND = 5, 10, 20, 30, 1_000, 2_000_000_000
+# them; an order spends before it earns; commands follow, then what an order makes of the holds and redemptions that it
+# names; what changes an order comes last.
+RANK_TERM, RANK_SPEND, RANK_AWARD, RANK_COMMAND, RANK_CAPTURE = 5, 10, 20, 30, 40
+RANK_REVISION, RANK_REFUND = 1_000, 2_000_000_000
 
 
 class More(Exception):
@@ -143,7 +145,7 @@ class Books:
         self.changed_items: set[tuple[str, str]] = set()
         self.shortfalls: dict[tuple[str, str], int] = {}
         self._complete = complete
-        self._covered = covered
+        self._covered = dict(covered)
         self._next_at = next_at
         self.notes: dict[str, tuple[str | None, str | None]] = {}
         self._open: dict[str, list[tuple[int, int, str]]] = {}
@@ -209,7 +211,7 @@ class Books:
             if take > 0:
                 chosen.append((name, take))
                 missing -= take
-        if missing > 0 and not self._complete and not self._covers(unit, amount, at):
+        if amount > 0 and not self._complete and not self._covers(unit, amount, at):
             row = self.unit(unit)
             if sum(self.lots[name].active for _, _, name in self._open.get(unit, ())) < row.active + row.reserved:
                 raise More(unit, amount, at)
@@ -219,6 +221,10 @@ class Books:
         """Say whether lots for so much at this instant were asked for when the books were loaded."""
         loaded, then = self._covered.get(unit, (0, 0))
         return amount <= loaded and at == then
+
+    def find(self, name: str) -> Lot | None:
+        """Return a lot by name, None where there is none; raise `More` if it may not have been given."""
+        return self.lots.get(name) if self._complete else self.lot(name)
 
     def require_all(self, unit: str) -> None:
         """Raise `More` unless every open lot of the unit was given."""
@@ -246,6 +252,8 @@ class Books:
             insort(self._open.setdefault(lot.unit, []), (lot.expires_at, lot.earned_at, lot.lot))
         self.lots[lot.lot] = lot
         self.changed_lots.add(lot.lot)
+        if old is not None and lot.active < old.active and self.at < lot.expires_at:
+            self._covered.pop(lot.unit, None)  # what covered an amount may be gone now
 
     def lot(self, name: str) -> Lot:
         """Return a lot by name; raise `More` if it was not given."""
@@ -297,13 +305,15 @@ class Books:
         return self.take(row, self.choose(row.unit, min(amount, max(row.active, 0)), at), to)
 
     def take(self, row: Unit, chosen: Iterable[Sequence[Any]], to: str) -> list[Use]:
-        """Take the chosen quantities out of active, as far as the lots hold them."""
+        """Take the chosen quantities out of active, as far as the lots hold them and no hold keeps them back."""
         uses: list[Use] = []
         for name, quantity in chosen:
             if not name:  # decided as debt
                 continue
-            lot = self.lot(name)
-            take = min(quantity, lot.active)
+            lot = self.find(name)
+            if lot is None:  # decided before it was learnt that the lot was never earned
+                continue
+            take = min(quantity, lot.active, max(row.active, 0))
             if take > 0:
                 column = "held" if to == "held" else "spent"
                 self.put(lot._replace(active=lot.active - take, **{column: getattr(lot, column) + take}))
@@ -353,6 +363,7 @@ class Books:
 
     def advance(self, at: int) -> None:
         """Let time pass up to and including `at`: holds end, lots become active and expire, balances lapse."""
+        notes, self.notes = self.notes, {}  # nobody gave a reason for what happens by itself
         while True:
             when = self._heap[0][0] if self._heap else NEVER
             lapsing = None
@@ -361,7 +372,7 @@ class Books:
                     when, lapsing = row.lapse_at, row
             if when > at or when == NEVER:
                 break
-            now = max(when, self.at)
+            now = self.at = max(when, self.at)
             if lapsing is not None:
                 self._lapse(lapsing, now)
                 continue
@@ -376,6 +387,7 @@ class Books:
                 if lot.due_at == when:
                     self._lot_event(lot, now)
         self.at = max(self.at, at)
+        self.notes = notes
 
     def _lot_event(self, lot: Lot, now: int) -> None:
         row = self.unit(lot.unit)

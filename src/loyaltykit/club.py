@@ -18,17 +18,6 @@ import attrs
 
 from loyaltykit import commands, wire
 from loyaltykit.awards import Award
-from loyaltykit.handover import (
-    HANDOVER,
-    TAKES_IN,
-    arrived,
-    give_back,
-    merge,
-    no_terms,
-    note_of,
-    reserve,
-    unmerge,
-)
 from loyaltykit.books import Books, More
 from loyaltykit.calendar import Period, from_us, instant, to_us
 from loyaltykit.commands import Command, Draft, record_key
@@ -44,6 +33,17 @@ from loyaltykit.errors import (
 )
 from loyaltykit.explaining import explain_account, reason_of
 from loyaltykit.facts import Activity, Fact, Member, Order
+from loyaltykit.handover import (
+    HANDOVER,
+    TAKES_IN,
+    arrived,
+    give_back,
+    merge,
+    no_terms,
+    note_of,
+    reserve,
+    unmerge,
+)
 from loyaltykit.journal import NEVER, Context, Head, Need, Record
 from loyaltykit.ledger import (
     Balance,
@@ -59,7 +59,7 @@ from loyaltykit.ledger import (
 )
 from loyaltykit.program import Program
 from loyaltykit.rewards import Coins, Quote, Reward, quote
-from loyaltykit.rulebook import Absorbed, Moved, Rulebook, count_items, counted, unknown
+from loyaltykit.rulebook import Absorbed, Moved, Rulebook, count_items, counted, unknown_member
 from loyaltykit.session import Session, Task, pause, union
 from loyaltykit.steps import replay
 from loyaltykit.stores.protocol import Store
@@ -67,6 +67,9 @@ from loyaltykit.stories import key_of, ref_of
 
 ATTEMPTS = 60
 """How often a write that others overtook is decided again before `StoreBusy` is raised."""
+
+UNKNOWN = 3
+"""How often a write whose answer was lost is repeated, with the same key, before `OutcomeUnknown` is raised."""
 
 
 def utc_now() -> datetime:
@@ -104,6 +107,7 @@ class Club:
         self._store = store
         self._clock = clock
         versions = {each.version: each for each in programs}
+        _check_versions(programs, store.versions(self.name))
         for each in programs:
             effective = -NEVER if each.effective_from is None else to_us(each.effective_from)
             store.register(self.name, each.version, effective, wire.canonical(each))
@@ -473,7 +477,7 @@ class Club:
     def _must_know(self, member: str) -> Head:
         head = self._store.load(Need(self._account(member))).head
         if head is None:
-            raise unknown(member)
+            raise unknown_member(member)
         return head
 
     def _record(self, fact: Fact, tier: str | None) -> Posting:
@@ -532,8 +536,9 @@ class Club:
         reserved = {}
         for name, limit in limits.items():
             want, got = wanted.get(f"budget/{name}", 0), 0
-            if want:
-                key, at = f"{fact.member}/{key_of(fact)}", to_us(fact.at)
+            key, at = f"{fact.member}/{key_of(fact)}", to_us(fact.at)
+            # What was reserved before an interruption is used up in the pool, and still ours.
+            if want or self._store.load(Need(self._pool("budget", name), keys=(key,))).records:
                 task = reserve(self._pool("budget", name), key, at, want, limit, wire.fingerprint(fact))
                 got = json.loads(self._write(task).record.outcome)["reserved"]
             reserved[name] = (got, limit)
@@ -564,6 +569,7 @@ class Club:
 
     def _write(self, task: Task) -> Posting:
         """Load, decide, append; again where another writer was faster or the answer was lost."""
+        unknown = 0
         for attempt in range(ATTEMPTS):
             hint = self._store.exclusive(task.need.account) if attempt else nullcontext()
             try:
@@ -573,7 +579,12 @@ class Club:
                     posting = session.run(task, self._now())
                     session.flush()
                 return posting
-            except (StaleVersion, OutcomeUnknown):
+            except StaleVersion:
+                pause(attempt)
+            except OutcomeUnknown:
+                unknown += 1
+                if unknown > UNKNOWN:
+                    raise
                 pause(attempt)
         raise StoreBusy(
             f"{task.need.account} was changed by others {ATTEMPTS} times in a row; try again with the same key"
@@ -646,7 +657,7 @@ class Club:
     def _load(self, need: Need, member: str) -> Context:
         context = self._store.load(need)
         if context.head is None:
-            raise unknown(member)
+            raise unknown_member(member)
         return context
 
     def _books(self, member: str, at: datetime, known_at: datetime | None, lots: bool = False) -> Books:
@@ -676,6 +687,17 @@ class Club:
 
 
 # ---------------------------------------------------------------- small steps
+
+
+def _check_versions(programs: Iterable[Program], known: Iterable[tuple[int, int, str]]) -> None:
+    """Refuse a program that was changed under a version under which points were given already."""
+    before = {version: payload for version, _, payload in known}
+    for program in programs:
+        if before.get(program.version, wire.canonical(program)) != wire.canonical(program):
+            raise InputError(
+                "program.version", program.version, "the store knows this version with another content: awards name the"
+                " version that made them, so give the changed program the next version and its effective_from",
+            )  # fmt: skip
 
 
 def _reward(program: Program, name: str | None) -> Coins | Reward:

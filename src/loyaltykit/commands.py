@@ -177,7 +177,24 @@ class View(NamedTuple):
     context: Context
     need: Need
     terms: Callable[[str], Terms]
-    usable: Mapping[str, int] | None = None  # of each lot, where later commands were recorded before this one
+    end: Books | None = None  # the books at the head, where that is later than the instant of the command
+
+    @property
+    def usable(self) -> Mapping[str, int] | None:
+        """What later records leave of each lot; None if there are none. What expired since could still be used."""
+        if self.end is None:
+            return None
+        end = self.end.lots
+        return {
+            name: max(0, end[name].active + end[name].expired - lot.expired) for name, lot in self.books.lots.items()
+        }
+
+    def resolved(self, hold: str) -> bool:
+        """Say whether a hold was captured or released, now or by what was recorded of later."""
+        ended = "hold:" + hold
+        if any(record.ref == ended and record.status == "applied" for record in self.records.values()):
+            return True
+        return self.end is not None and self.end.value("spent", hold) is not None
 
     @property
     def records(self) -> Mapping[str, Record]:
@@ -241,11 +258,13 @@ def raise_refusal(outcome: Mapping[str, Any], result: Any = None) -> None:
 def available(view: View, unit: str) -> int:
     """Return what a command may spend: active minus debt, and no more than later commands have left."""
     row = view.books.unit(unit)
-    if view.usable is None:
+    usable = view.usable
+    if view.end is None or usable is None:
         return row.active - row.debt
-    return min(row.active, sum(view.usable.get(lot.lot, 0) for lot in view.books.lots.values() if lot.unit == unit)) - (
-        row.debt
-    )
+    lots = [lot for lot in view.books.lots.values() if lot.unit == unit]
+    gone = sum(view.end.lots[lot.lot].expired - lot.expired for lot in lots)
+    left = max(0, view.end.unit(unit).active + gone)
+    return min(row.active, left, sum(min(lot.active, usable[lot.lot]) for lot in lots)) - row.debt
 
 
 def _spend(command: Redeem | Hold | Transfer, view: View) -> Draft | list[tuple[str, int]]:
@@ -357,11 +376,10 @@ def _held(name: str, view: View) -> Record:
 
 def _capture(command: Capture, view: View) -> Draft:
     _held(command.hold, view)
+    if view.resolved(command.hold):
+        return refused("hold_ended", f"the hold {command.hold} was captured or released before")
     value = view.books.value("hold", command.hold)
     if value is None:
-        ended = "hold:" + command.hold
-        if any(record.ref == ended and record.status == "applied" for record in view.records.values()):
-            return refused("hold_ended", f"the hold {command.hold} was captured or released before")
         return refused("hold_expired", f"the hold {command.hold} ended before {command.at.isoformat()}")
     unit, amount, pinned = value
     points = amount if command.points is None else command.points
@@ -370,19 +388,34 @@ def _capture(command: Capture, view: View) -> Draft:
     terms = view.terms(unit)
     if pinned is None:
         have = view.books.unit(unit).active + amount - view.books.unit(unit).debt
-        if points > have:
-            return refused(
-                "insufficient_points", f"{points} {unit} are needed and {have} are available", needed=points,
-                available=have,
-            )  # fmt: skip
+    else:
+        have = amount
+    if view.end is not None and view.end.value("hold", command.hold) is None:  # it has ended since
+        have = min(have, _since(view, unit, pinned))
+    if points > have:
+        return refused(
+            "insufficient_points", f"{points} {unit} are needed and {have} are available", needed=points,
+            available=have,
+        )  # fmt: skip
     steps = _steps(command, *_lapse(command, unit, terms), ["capture", command.hold, points, terms.shortfall])
     return Draft(steps, {"points": -points, "released": amount - points}, ref="hold:" + command.hold)
+
+
+def _since(view: View, unit: str, pinned: list[list[Any]] | None) -> int:
+    """Return how much of what a hold gave back when it ended has not been used since."""
+    usable, end = view.usable, view.end
+    if usable is None or end is None:
+        return NEVER
+    if pinned is not None:
+        return sum(min(quantity, usable[name]) for name, quantity in pinned)
+    gone = sum(end.lots[lot.lot].expired - lot.expired for lot in view.books.lots.values() if lot.unit == unit)
+    return max(0, end.unit(unit).active + gone)
 
 
 def _release(command: Release, view: View) -> Draft:
     _held(command.hold, view)
     value = view.books.value("hold", command.hold)
-    if value is None:
+    if value is None or view.resolved(command.hold):
         return Draft([], {"released": 0})
     return Draft(_steps(command, ["release", command.hold]), {"released": value[1]}, ref="hold:" + command.hold)
 
@@ -391,11 +424,13 @@ def _restore(command: Restore, view: View) -> Draft:
     value = view.books.value("spent", command.of)
     if value is None:
         raise InputError("of", command.of, "nothing was redeemed under this key")
-    unit, outstanding, _ = value
+    unit, outstanding, *_ = value
     spent = sum(quantity for _, quantity in outstanding)
+    if view.end is not None:  # and was not given back later
+        spent = min(spent, sum(quantity for _, quantity in view.end.value("spent", command.of)[1]))
     points = min(spent, spent if command.points is None else command.points)
     terms = view.terms(unit)
-    step = ["spent", command.of, unit, spent - points, terms.shortfall, terms.grace_until(command.at)]
+    step = ["restored", command.of, points, terms.shortfall, terms.grace_until(command.at)]
     return Draft(_steps(command, step) if points else [], {"points": points})
 
 
@@ -404,9 +439,11 @@ def _claw_back(command: ClawBack, view: View) -> Draft:
     if lot is None:
         raise InputError("of", command.of, "nothing was earned under this key; an order's points go back by a Refund")
     stands = awarded(lot)
+    if view.end is not None:  # and was not taken back later
+        stands = min(stands, awarded(view.end.lots[lot.lot]))
     points = min(stands, stands if command.points is None else command.points)
     terms = view.terms(lot.unit)
-    step = ["award", lot.lot, lot.unit, stands - points, 0, 0, 0, terms.shortfall]
+    step = ["taken", lot.lot, points, terms.shortfall]
     return Draft(_steps(command, step) if points else [], {"points": -points})
 
 

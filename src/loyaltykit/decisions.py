@@ -21,9 +21,10 @@ from loyaltykit.tables import html_table, number, text_table
 class Receipt:
     """What came of a fact or a command.
 
-    `points` is the change of the member's points by it (pending ones included), `shortfall` what could not be taken
-    back. `status` is ``applied``, or ``waiting`` for a fact whose order has not been heard of yet. `award` is there
-    for orders and activities; `cash`, `gift_card` and `points_back` say what a refund gives back to the customer.
+    `points` is the change of the member's points by it (pending ones included), `debt` what the member owes by it, and
+    `shortfall` what could not be taken back and is not owed. `status` is ``applied``, or ``waiting`` for a fact whose
+    order has not been heard of yet. `award` is there for orders and activities; `cash`, `gift_card` and `points_back`
+    say what a refund gives back to the customer.
     `replayed` says that it had been recorded before; it does not count when receipts are compared.
     """
 
@@ -35,6 +36,7 @@ class Receipt:
     points: int = 0
     changes: tuple[tuple[str, int], ...] = ()
     shortfall: int = 0
+    debt: int = 0
     award: Award | None = None
     cash: Decimal | None = None
     gift_card: Decimal | None = None
@@ -51,6 +53,7 @@ class Receipt:
     def __str__(self) -> str:
         changes = ", ".join(f"{number(amount)} {unit}" for unit, amount in self.changes) or "no change"
         notes = [f"shortfall {number(self.shortfall)}"] if self.shortfall else []
+        notes += [f"a debt of {number(self.debt)}"] if self.debt else []
         notes += ["waiting for its order"] if self.status == "waiting" else []
         return f"{self.key}: {changes}" + (f" ({', '.join(notes)})" if notes else "")
 

@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from loyaltykit.amounts import MAX_WHOLE, allocate, round_to_int
-from loyaltykit.awards import Award, AwardLot, Dates
+from loyaltykit.awards import Award, AwardLot, LotDates
 from loyaltykit.calendar import Period, local_date, start_of
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Activity, Order, Refund
@@ -34,7 +34,7 @@ from loyaltykit.worth import ZERO, Plan, UnitPlan, Worth, activity_worth, added,
 if TYPE_CHECKING:
     from loyaltykit.program import Program, Unit
 
-__all__ = ["Award", "AwardLot", "award", "counters", "counts_back", "dates", "dates_on_event", "targets"]
+__all__ = ["award", "counters", "counts_back", "dates", "dates_on_event", "targets"]
 
 _UNUSED: Mapping[str, int] = MappingProxyType({})
 
@@ -103,12 +103,10 @@ def _rounded(unit: UnitPlan, points: Iterable[Fraction]) -> int:
     return total.numerator // total.denominator if unit.rounding == "floor" else round_to_int(total, unit.rounding)
 
 
-def _lots(
-    plan: Plan, unit: UnitPlan, at: datetime, allowed: Mapping[str, Fraction], total: int
-) -> list[AwardLot]:
+def _lots(plan: Plan, unit: UnitPlan, at: datetime, allowed: Mapping[str, Fraction], total: int) -> list[AwardLot]:
     """Split a unit's points over lots, one for each pair of dates, in the order of the rules."""
-    groups: dict[Dates, list[str]] = {}
-    dated: dict[Any, Dates] = {}
+    groups: dict[LotDates, list[str]] = {}
+    dated: dict[Any, LotDates] = {}
     for name, points in allowed.items():
         if points:
             term = unit.terms[name]
@@ -129,27 +127,27 @@ def _lots(
 # ---------------------------------------------------------------- dates
 
 
-def dates(unit: Unit, at: datetime, zone: str | tzinfo) -> Dates:
+def dates(unit: Unit, at: datetime, zone: str | tzinfo) -> LotDates:
     """Return when points of `unit` (as `Program.unit` gives it) that are earned at `at` become active and expire."""
     return _dates(at, zone, unit.activation, unit.validity, unit.validity_from or "activation")
 
 
 def _dates(
     at: datetime, zone: str | tzinfo, activation: Period | OnEvent | None, validity: Period | None, validity_from: str
-) -> Dates:
+) -> LotDates:
     if isinstance(activation, OnEvent):
         if validity is None or validity_from == "activation":
-            return Dates(None, None, activation.event, validity)
-        return Dates(None, validity.after(at, zone), activation.event)
+            return LotDates(None, None, activation.event, validity)
+        return LotDates(None, validity.after(at, zone), activation.event)
     active_at = at if activation is None else activation.after(at, zone)
     if validity is None:
-        return Dates(active_at)
-    return Dates(active_at, validity.after(active_at if validity_from == "activation" else at, zone))
+        return LotDates(active_at)
+    return LotDates(active_at, validity.after(active_at if validity_from == "activation" else at, zone))
 
 
-def dates_on_event(lot: AwardLot, at: datetime, zone: str | tzinfo) -> Dates:
+def dates_on_event(lot: AwardLot, at: datetime, zone: str | tzinfo) -> LotDates:
     """Return the dates of a lot that waited for an event, which came at the instant `at`."""
-    return Dates(at, lot.expires_at if lot.validity is None else lot.validity.after(at, zone))
+    return LotDates(at, lot.expires_at if lot.validity is None else lot.validity.after(at, zone))
 
 
 # ---------------------------------------------------------------- limits and their counters
@@ -302,9 +300,7 @@ def targets(program: Program, order: Order, refunds: Iterable[Refund], award: Aw
     return tuple(_standing(program, order, refunds, award)[0])
 
 
-def counts_back(
-    program: Program, order: Order, refunds: Iterable[Refund], award: Award
-) -> tuple[tuple[str, int], ...]:
+def counts_back(program: Program, order: Order, refunds: Iterable[Refund], award: Award) -> tuple[tuple[str, int], ...]:
     """Return how much of each counter of `award` comes free again after `refunds`, in all.
 
     Points come free as they are taken back, a time when none of its points are left.

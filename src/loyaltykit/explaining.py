@@ -120,9 +120,7 @@ def explain_account(
     extra = [f"{number(row.pending)} pending"] if row.pending else []
     extra += [f"{number(row.held)} of them held"] if row.held else []
     extra += [f"a debt of {number(row.debt)}"] if row.debt else []
-    return Explanation(
-        head + (f" ({', '.join(extra)})" if extra else ""), tuple(because), _next(books, unit, program)
-    )
+    return Explanation(head + (f" ({', '.join(extra)})" if extra else ""), tuple(because), _next(books, unit, program))
 
 
 def _root(source: str, records: Mapping[str, Record]) -> str:

@@ -106,8 +106,8 @@ def _emptied(view: View, prefix: str, at: int, source: str) -> tuple[list[Step],
             for lot in lots
         ],
         "spent": {
-            name.removeprefix(prefix): [unit, [[lot.removeprefix(prefix), count] for lot, count in uses], total]
-            for name, (unit, uses, total) in spent.items()
+            name.removeprefix(prefix): [unit, [[lot.removeprefix(prefix), count] for lot, count in uses], *rest]
+            for name, (unit, uses, *rest) in spent.items()
         },
     }  # fmt: skip
 
@@ -170,8 +170,8 @@ def _carried(outcome: Mapping[str, Any], prefix: str, at: int, key: str) -> list
     """Return the steps that take lots in with their history, and the redemptions that may yet be given back."""
     lots = [[prefix + name, *rest] for name, *rest in outcome["lots"]]
     steps: list[Step] = [[at, RANK_COMMAND, key, "credit", "transfer_in", lots]] if lots else []
-    for name, (unit, uses, total) in outcome["spent"].items():
-        value = [unit, [[lot and prefix + lot, count] for lot, count in uses], total]
+    for name, (unit, uses, *rest) in outcome["spent"].items():
+        value = [unit, [[lot and prefix + lot, count] for lot, count in uses], *rest]
         steps.append([at, RANK_COMMAND, key, "carry", prefix + name, value])
     return steps
 

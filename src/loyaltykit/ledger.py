@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from loyaltykit import journal
-from loyaltykit.books import Books, More, Move, Step, order_key
+from loyaltykit.books import RANK_COMMAND, Books, More, Move, Step, order_key
 from loyaltykit.calendar import from_us, instant, to_us
 from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
 from loyaltykit.errors import InputError, KeyReused
@@ -69,14 +69,15 @@ def member_of(need: Need) -> str:
     return need.account.partition("/")[2] or need.account
 
 
-def view_at(context: Context, need: Need, at: int) -> tuple[Books, Mapping[str, int] | None]:
-    """Return the books at the instant `at`, and what of each lot is still usable then if later records are known.
+def view_at(context: Context, need: Need, at: int, blind: bool = False) -> tuple[Books, Books | None]:
+    """Return the books at the instant `at`, and those of the head where that is later.
 
-    Raises `Incomplete` where the answer lies before what the loaded state was settled up to, or where something that
-    happened by itself meanwhile was not loaded.
+    A `blind` decision does not look at lots, holds or redemptions: what has not been settled is not folded anew for
+    it. Raises `Incomplete` where the answer lies before what the loaded state was settled up to, or where something
+    that happened by itself meanwhile was not loaded.
     """
     head = context.head or NEW
-    if at >= head.at or at > head.settled_at:
+    if at >= head.at or (blind and at > head.settled_at):
         next_at = head.next_at if need.due is None else context.next_at
         if not need.everything and next_at <= at and (need.due is None or need.due < at):
             raise Incomplete(need._replace(due=at, kinds=tuple({*need.kinds, "hold"})))
@@ -97,12 +98,18 @@ def view_at(context: Context, need: Need, at: int) -> tuple[Books, Mapping[str, 
         raise Incomplete(need._replace(everything=True))
     records = list(context.records.values())
     books, end = replay(records, until=at), replay(records, until=head.at)
-    usable = {
-        name: max(0, min(lot.active, end.lots[name].active + end.lots[name].expired - lot.expired))
-        for name, lot in books.lots.items()
-    }
-    books.items = {**context.items, **books.items}
-    return books, usable
+    others = {key: item for key, item in context.items.items() if key[0] not in ("hold", "spent")}
+    books.items = {**others, **books.items}
+    return books, end
+
+
+def _follows(step: Step, head: Head) -> bool:
+    """Say whether a step at the instant of the head comes after all that was recorded of that instant.
+
+    What ranks after commands settles its instant, so commands do unless that is settled, and only what ranks before
+    them can be out of order.
+    """
+    return bool(step[0] == head.at > head.settled_at and step[1] >= RANK_COMMAND)
 
 
 def _commutes(books: Books, step: Step, head: Head) -> bool:
@@ -114,9 +121,9 @@ def _commutes(books: Books, step: Step, head: Head) -> bool:
         return step[4] not in books.lots and bool(step[9] > head.at)
     if op == "credit":
         return all(lot[0] not in books.lots and lot[5] > head.at for lot in step[5])
-    if op == "hold":
-        return bool(step[6] > head.at)
-    return op in ("note", "lapse", "redeem")
+    if op == "lapse":
+        return bool(step[5] > head.at)
+    return bool(op == "note")
 
 
 def post(
@@ -139,14 +146,15 @@ def post(
             raise _reused(envelope)
         return Posting(member_of(need), seen, None)
     try:
-        books, usable = view_at(context, need, envelope.at)
-        draft = choose(View(books, context, need, terms, usable))
+        blind = not envelope.key.startswith(record_key("")) or envelope.kind in ("earn", "open")
+        books, end = view_at(context, need, envelope.at, blind)
+        draft = choose(View(books, context, need, terms, end))
         record = Record(
             head.version + 1, envelope.key, envelope.kind, draft.ref or envelope.ref, envelope.at,
             max(recorded_at, head.recorded_at), envelope.fingerprint, draft.status, envelope.payload,
             compact(draft.steps), "",
         )  # fmt: skip
-        return _posting(context, need, record, draft, books, usable is None)
+        return _posting(context, need, record, draft, books, end is None)
     except More as more:
         raise Incomplete(wider(need, more)) from None
 
@@ -161,6 +169,8 @@ def _reused(envelope: Envelope) -> KeyReused:
 
 def wider(need: Need, more: More) -> Need:
     """Return the need for what turned out to be missing."""
+    if need.everything:
+        raise RuntimeError(f"{need.account}: the whole account is not enough for {more}")
     if more.items:
         return need._replace(items=(*need.items, *more.items))
     if more.lots:
@@ -169,7 +179,7 @@ def wider(need: Need, more: More) -> Need:
         return need._replace(lots=(*need.lots, *more.lots))
     if more.amount >= NEVER:
         return need._replace(open_lots=True, kinds=tuple({*need.kinds, "hold"}))
-    if need.spend and need.spend_at != more.at:
+    if need.spend and (need.spend_at != more.at or dict(need.spend).get(more.unit, 0) >= more.amount):
         return need._replace(open_lots=True)
     return need._replace(spend=tuple({**dict(need.spend), more.unit: more.amount}.items()), spend_at=more.at)
 
@@ -179,13 +189,17 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
     head = context.head or NEW
     steps = sorted(draft.steps, key=lambda step: order_key(step, record.version))
     in_order = ahead and (
-        all(step[0] >= head.at and step[0] > head.settled_at for step in steps)
+        all(step[0] > max(head.at, head.settled_at) or _follows(step, head) for step in steps)
         or (len({step[0] for step in steps}) == 1 and all(_commutes(books, step, head) for step in steps))
     )
     taken_back: list[journal.Entry] = []
     if not draft.anew and (in_order or not steps):
-        if not steps and books.at < head.at:  # decided on the past, and nothing came of it
+        if not steps and books.at < head.at:  # decided on the past, and nothing came of it but perhaps items
+            chosen = {key: books.items[key] for key in books.changed_items if key[0] not in ("hold", "spent")}
             books = Books(at=head.at, settled_at=head.settled_at, complete=False, next_at=head.next_at)
+            books.items.update(chosen)
+            books.changed_items.update(chosen)
+        _foresee(context, need, steps, head)
         for step in steps:
             apply(books, step)
         books.advance(max(head.at, record.at) if head.version else record.at)
@@ -204,9 +218,16 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
     for entry in entries:
         if entry.source == record.key and entry.amount:
             changes[entry.unit] = changes.get(entry.unit, 0) + entry.amount
+    debt = sum(
+        quantity
+        for entry in entries
+        if entry.source == record.key and entry.corrects is None and '"debt"' in entry.uses
+        for _, origin, _, quantity in json.loads(entry.uses)
+        if origin == "debt"
+    )
     shortfall = draft.outcome.get("shortfall", 0)
     shortfall += sum(amount for (source, _), amount in books.shortfalls.items() if source == record.key)
-    record = record._replace(outcome=compact({**draft.outcome, "changes": changes, "shortfall": shortfall}))
+    record = record._replace(outcome=compact({**draft.outcome, "changes": changes, "shortfall": shortfall, "debt": debt}))
     new_head = Head(
         record.version, books.at, record.recorded_at, max(head.settled_at, books.settled_at), books.next_at(),
         draft.head[0] if draft.head else head.status, draft.head[1] if draft.head else head.note,
@@ -226,6 +247,14 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
         ),
         draft.award,
     )
+
+
+def _foresee(context: Context, need: Need, steps: list[Step], head: Head) -> None:
+    """Raise `Incomplete` unless all that happens by itself until the last of the steps was loaded."""
+    last = max((step[0] for step in steps), default=head.at)
+    next_at = head.next_at if need.due is None else context.next_at
+    if not need.everything and next_at <= last and (need.due is None or need.due < last):
+        raise Incomplete(need._replace(due=last, kinds=tuple({*need.kinds, "hold"})))
 
 
 def _entries(record: Record, taken_back: Iterable[journal.Entry], moves: Iterable[Move]) -> list[journal.Entry]:

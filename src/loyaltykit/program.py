@@ -31,7 +31,7 @@ from loyaltykit.fields import (
     words,
     zone_name,
 )
-from loyaltykit.matching import OrderTotal, leaves
+from loyaltykit.matching import Category, Channel, Code, OrderTotal, leaves
 from loyaltykit.refunds import RewardBack, Split
 from loyaltykit.rewards import REWARDS, Coins, Reward
 from loyaltykit.rules import (
@@ -216,9 +216,7 @@ class Program:
         default="pro_rata", converter=one_of("program.reward_back", RewardBack), kw_only=True
     )
     hold: HoldPolicy = attrs.field(default="pinned", converter=one_of("program.hold", HoldPolicy), kw_only=True)
-    earn_tier: EarnTier = attrs.field(
-        default="at_start", converter=one_of("program.earn_tier", EarnTier), kw_only=True
-    )
+    earn_tier: EarnTier = attrs.field(default="at_start", converter=one_of("program.earn_tier", EarnTier), kw_only=True)
     agents: tuple[str, ...] = attrs.field(default=(), converter=texts("program.agents"), kw_only=True)
     version: int = attrs.field(default=1, converter=count("program.version", 1), kw_only=True)
     effective_from: datetime | None = attrs.field(
@@ -320,6 +318,9 @@ def _check_rewards(program: Program) -> None:
 # ---------------------------------------------------------------- reading a program
 
 
+_OF_ORDERS = (Category, Channel, Code, OrderTotal)
+
+
 def lint(program: Program) -> list[str]:
     """Return what makes no sense although it is valid; nothing to say is an empty list.
 
@@ -345,7 +346,7 @@ def lint(program: Program) -> list[str]:
         caps = () if rule.cap is None else (rule.cap.times, rule.cap.points)
         if 0 in caps or (rule.budget is not None and not rule.budget.points):
             found.append(f"earning rule {rule.name!r} is limited to nothing")
-        if isinstance(rule, ActivityRule) and rule.where is not None and any(map(_of_orders, leaves(rule.where))):
+        if isinstance(rule, ActivityRule) and any(isinstance(leaf, _OF_ORDERS) for leaf in leaves(rule.where)):
             found.append(f"earning rule {rule.name!r} asks for an order, which an activity does not have")
     if giving:
         found += [
@@ -357,10 +358,6 @@ def lint(program: Program) -> list[str]:
     used = earned | {each.unit for each in program.rewards}
     found += [f"unit {unit.name!r} is not used" for unit in program.units if unit.name not in used]
     return found
-
-
-def _of_orders(leaf: Any) -> bool:
-    return type(leaf).__name__ in ("Category", "Channel", "Code", "OrderTotal")
 
 
 def explain(program: Program) -> list[str]:

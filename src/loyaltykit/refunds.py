@@ -180,9 +180,7 @@ def _paid(goods: _Sold, kind: TenderKind) -> int:
 # ---------------------------------------------------------------- taking refunds off
 
 
-def remains(
-    order: Order, refunds: Iterable[Refund], currency: str, split: Split = "net_allocated"
-) -> Remains:
+def remains(order: Order, refunds: Iterable[Refund], currency: str, split: Split = "net_allocated") -> Remains:
     """Return what is left of `order` after `refunds`, of which each counts once.
 
     Of a cancelled order nothing is left but donations that were not refunded.

@@ -275,9 +275,7 @@ def quote(
         if available < needed:
             reasons.append("insufficient_points")
         taken, worth = (needed, _worth(reward, due_units, currency)) if not reasons else (0, None)
-    return Quote(
-        reward.name, taken, worth, reward.unit, program.version, member, at, tuple(reasons), needed, available
-    )
+    return Quote(reward.name, taken, worth, reward.unit, program.version, member, at, tuple(reasons), needed, available)
 
 
 def _find(program: Program, reward: Coins | Reward | str) -> Coins | Reward:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from loyaltykit import commands, wire
 from loyaltykit.awards import Award
-from loyaltykit.handover import transferred
 from loyaltykit.books import RANK_TERM, Books, More
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
@@ -23,6 +22,7 @@ from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters, dates
 from loyaltykit.errors import InputError, KeyReused, RefundTooLarge, UnknownMember, WrongCurrency
 from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, text
+from loyaltykit.handover import transferred
 from loyaltykit.journal import NEVER, Need, Record
 from loyaltykit.ledger import Envelope, Posting
 from loyaltykit.program import Grace, Program, in_force
@@ -282,7 +282,7 @@ class Rulebook:
 
         def choose(view: View) -> Draft:
             if not opens and not view.known:
-                raise unknown(command.member)
+                raise unknown_member(command.member)
             if view.closed:
                 return commands.refused("member_closed", f"{command.member} was merged into another member")
             draft = decide(command, view)
@@ -308,7 +308,7 @@ class Rulebook:
         changes = outcome.get("changes", {})
         receipt = Receipt(
             record.key.removeprefix("key:"), record.kind, posting.member, from_us(record.at), record.status,
-            changes.get("points", 0), tuple(sorted(changes.items())), outcome.get("shortfall", 0), given,
+            changes.get("points", 0), tuple(sorted(changes.items())), outcome.get("shortfall", 0), outcome.get("debt", 0), given,
             cash, gift_card, points_back, tuple(outcome.get("ignored", ())), posting.commit is None,
         )  # fmt: skip
         raise_refusal(outcome, receipt)
@@ -397,7 +397,7 @@ def _enrol(member: Member, view: View) -> Draft:
     return Draft([], {})
 
 
-def unknown(member: str) -> UnknownMember:
+def unknown_member(member: str) -> UnknownMember:
     """Return the error for a member of whom nothing was recorded."""
     return UnknownMember("member", member, "nothing was recorded of this member; record a Member or another fact first")
 

@@ -134,10 +134,8 @@ def _rule_name(value: Any) -> str:
     return "" if value == "" else str(named("rule.name")(value))
 
 
-def _budget(value: Any) -> Budget | None:
-    if value is None or isinstance(value, Budget):
-        return value
-    return Budget("?", whole(value, "rule.budget"))  # takes the rule's name once that is known
+def _budget(value: Any) -> Any:
+    return value if value is None or isinstance(value, Budget) else whole(value, "rule.budget")
 
 
 _period = a("rule.validity", Period, "give a period as in months(12), or 'never'", "never")
@@ -171,8 +169,8 @@ class Rule(ABC):
     def __attrs_post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", self._derived_name())
-        if self.budget is not None and self.budget.name == "?":
-            object.__setattr__(self, "budget", Budget(self.name, self.budget.points))
+        if isinstance(self.budget, int):  # a budget of the rule's own, by its name
+            object.__setattr__(self, "budget", Budget(self.name, self.budget))
         if self.starts is not None and self.ends is not None and to_us(self.ends) <= to_us(self.starts):
             raise InputError("rule.ends", self.ends, f"give an instant after the start, {self.starts}")
 

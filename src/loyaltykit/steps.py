@@ -72,9 +72,19 @@ def award(
         if delta < 0:
             _claw_back(books, lot, -delta, at, source, shortfall)
         else:
-            _raise(books, lot, delta, at, source)
+            _raise(books, lot, delta, at, source, shortfall)
         books.settled_at = max(books.settled_at, at)
     books.settle(unit, at, source)
+
+
+def taken(books: Books, at: int, source: str, name: str, points: int, shortfall: str) -> None:
+    """Claw back so much of what stands of this lot's award."""
+    lot = books.find(name)
+    points = 0 if lot is None else min(points, awarded(lot))
+    if lot is not None and points:
+        _claw_back(books, lot, points, at, source, shortfall)
+        books.settled_at = max(books.settled_at, at)
+        books.settle(lot.unit, at, source)
 
 
 def awarded(lot: Lot) -> int:
@@ -113,7 +123,7 @@ def _claw_back(books: Books, lot: Lot, need: int, at: int, source: str, policy: 
         books.move(lot.unit, "claw_back", -sum(use[3] for use in uses), at, source, uses)
 
 
-def _raise(books: Books, lot: Lot, delta: int, at: int, source: str) -> None:
+def _raise(books: Books, lot: Lot, delta: int, at: int, source: str, policy: str) -> None:
     """Let more of an award stand: undo clawbacks first, then what was not taken back, then earn."""
     row = books.unit(lot.unit)
     parts, rest = [], delta
@@ -125,9 +135,7 @@ def _raise(books: Books, lot: Lot, delta: int, at: int, source: str) -> None:
         owed=lot.owed - owed, clawed=lot.clawed - clawed, forgiven=lot.forgiven - forgiven,
         excused=lot.excused - excused, issued=lot.issued + rest,
     )  # fmt: skip
-    receivable = min(forgiven, row.receivable)
-    row.receivable -= receivable
-    row.forgiven -= min(forgiven - receivable, row.forgiven)
+    owed += _forgotten(row, forgiven, policy)
     if rest:
         lot, bucket = books.credit(lot, rest, at)
         books.move(lot.unit, "earn", rest, at, source, [(lot.lot, "new", bucket, rest)])
@@ -149,9 +157,9 @@ def _raise(books: Books, lot: Lot, delta: int, at: int, source: str) -> None:
 
 def reinstate(books: Books, at: int, source: str, name: str, quantity: int, expires_at: int) -> None:
     """Undo an expiry, in the same lot, which lives until `expires_at` from now on."""
-    lot = books.lot(name)
-    quantity = min(quantity, lot.expired - lot.excused)
-    if quantity <= 0:
+    lot = books.find(name)
+    quantity = 0 if lot is None else min(quantity, lot.expired - lot.excused)
+    if lot is None or quantity <= 0:
         return
     lot, bucket = books.credit(lot._replace(expired=lot.expired - quantity, expires_at=expires_at), quantity, at)
     books.put(lot)
@@ -170,8 +178,8 @@ def spent(
 
     `grace_until` is how long points live on whose lot has expired meanwhile; 0 lets them expire at once.
     """
-    unit, outstanding, total = books.value("spent", name) or [unit, [], 0]
-    delta = target - sum(quantity for _, quantity in outstanding)
+    unit, outstanding, total, by_hand = books.value("spent", name) or [unit, [], 0, 0]
+    delta = max(0, target - by_hand) - sum(quantity for _, quantity in outstanding)
     if not delta:
         return
     row = books.unit(unit)
@@ -184,8 +192,8 @@ def spent(
         outstanding += [[use[0], use[3]] for use in uses]
         _forgive(books, row, uses, at, source, shortfall)
     else:
-        _restore(books, row, outstanding, -delta, at, source, grace_until)
-    books.keep("spent", name, [unit, outstanding, max(total, target)])
+        _restore(books, row, outstanding, -delta, at, source, shortfall, grace_until)
+    books.keep("spent", name, [unit, outstanding, max(total, target), by_hand])
     books.settle(unit, at, source)
 
 
@@ -196,6 +204,22 @@ def returned(
     value = books.value("spent", name)
     if value is not None:
         spent(books, at, source, name, value[0], max(0, value[2] - points), shortfall, grace_until)
+
+
+def restored(
+    books: Books, at: int, source: str, name: str, points: int, shortfall: str, grace_until: int
+) -> None:
+    """Give back so many of the points that are still spent under this name, besides what facts give back."""
+    value = books.value("spent", name)
+    if value is None:
+        return
+    unit, outstanding, total, by_hand = value
+    points = min(points, sum(quantity for _, quantity in outstanding))
+    if points:
+        books.settled_at = max(books.settled_at, at)
+        _restore(books, books.unit(unit), outstanding, points, at, source, shortfall, grace_until)
+        books.keep("spent", name, [unit, outstanding, total, by_hand + points])
+        books.settle(unit, at, source)
 
 
 def _make_up(books: Books, row: Unit, missing: int, at: int, source: str) -> list[Use]:
@@ -221,9 +245,18 @@ def _forgive(books: Books, row: Unit, uses: Sequence[Use], at: int, source: str,
     books.move(row.unit, "adjust_up", debt, at, source, [("", "forgiven", "debt", debt)])
 
 
+def _forgotten(row: Unit, amount: int, policy: str) -> int:
+    """Let a shortfall that was not carried as debt be as if it had never been; return how much was repaid since."""
+    column = "receivable" if policy == "clamp_keep_receivable" else "forgiven"
+    gone = min(amount, getattr(row, column)) if policy != "debt" else 0
+    setattr(row, column, getattr(row, column) - gone)
+    return amount - gone if policy == "clamp_keep_receivable" else 0
+
+
 def _restore(
-    books: Books, row: Unit, outstanding: list[list[Any]], amount: int, at: int, source: str, grace_until: int
-) -> None:
+    books: Books, row: Unit, outstanding: list[list[Any]], amount: int, at: int, source: str, policy: str,
+    grace_until: int,
+) -> None:  # fmt: skip
     """Give points back to the lots they came from, those taken last first."""
     uses: list[Use] = []
     while amount and outstanding:
@@ -233,6 +266,8 @@ def _restore(
         if back < quantity:
             outstanding.append([name, quantity - back])
         if not name:
+            if policy != "debt":
+                back = _forgotten(row, back, policy)
             cancelled = min(back, row.debt)
             row.debt -= cancelled
             if cancelled:
@@ -248,7 +283,9 @@ def _restore(
         lot, bucket = books.credit(lot._replace(spent=lot.spent - back), back, at)
         books.put(lot)
         uses.append((name, "spent", bucket, back))
-    books.move(row.unit, "restore", sum(use[3] for use in uses), at, source, uses)
+    books.changed_units.add(row.unit)
+    if uses:
+        books.move(row.unit, "restore", sum(use[3] for use in uses), at, source, uses)
 
 
 def redeem(
@@ -307,7 +344,7 @@ def capture(books: Books, at: int, source: str, name: str, amount: int, shortfal
 
 def _keep_spent(books: Books, name: str, unit: str, uses: Sequence[Use]) -> None:
     """Remember which lots paid for a redemption, the first taken first, and how many points it was of."""
-    books.keep("spent", name, [unit, [[use[0], use[3]] for use in uses], sum(use[3] for use in uses)])
+    books.keep("spent", name, [unit, [[use[0], use[3]] for use in uses], sum(use[3] for use in uses), 0])
 
 
 def _first(chosen: Iterable[Sequence[Any]], amount: int) -> list[tuple[str, int]]:
@@ -365,7 +402,9 @@ def carry(books: Books, at: int, source: str, name: str, value: Any) -> None:
 def send(books: Books, at: int, source: str, lots: list[list[Any]]) -> None:
     """Send away what is pending and active of whole lots: [lot, quantity] each."""
     for name, quantity in lots:
-        lot = books.lot(name)
+        lot = books.find(name)
+        if lot is None:
+            continue
         row = books.unit(lot.unit)
         active, pending = min(lot.active, quantity), min(lot.pending, max(0, quantity - lot.active))
         row.active -= active
@@ -392,8 +431,8 @@ def owe(books: Books, at: int, source: str, unit: str, amount: int) -> None:
 
 OPS: Mapping[str, Callable[..., None]] = {
     "note": note, "lapse": lapse, "term": term, "dates": dates,
-    "award": award, "reinstate": reinstate,
-    "spent": spent, "returned": returned, "redeem": redeem,
+    "award": award, "taken": taken, "reinstate": reinstate,
+    "spent": spent, "returned": returned, "restored": restored, "redeem": redeem,
     "hold": hold, "capture": capture, "captured": capture, "release": release,
     "credit": credit, "carry": carry, "send": send, "owe": owe,
 }  # fmt: skip
@@ -405,9 +444,11 @@ OPS: Mapping[str, Callable[..., None]] = {
 
 def apply(books: Books, step: Step) -> None:
     """Let time pass up to the step's instant, do the step, and let what follows at that instant happen."""
-    at, _, source, op, *values = step
+    at, rank, source, op, *values = step
     books.advance(at)
     OPS[op](books, at, source, *values)
+    if rank > RANK_COMMAND:
+        books.settled_at = max(books.settled_at, at)
     books.advance(at)
 
 
@@ -423,7 +464,8 @@ def steps_of(records: Iterable[Record]) -> list[Step]:
             of_fact = (step[2], step[3], step[4] if step[4:] else None)
             identity = (record.version, number) if step[1] == RANK_COMMAND else of_fact
             latest[identity] = ((*order_key(step, record.version), number), step)
-    return [step for _, step in sorted(latest.values(), key=lambda pair: pair[0])]
+    ordered = sorted(latest.values(), key=lambda pair: pair[0])
+    return [step for _, step in ordered if step[1] == RANK_COMMAND or step[5] is not None]
 
 
 def replay(records: Iterable[Record], until: int | None = None) -> Books:

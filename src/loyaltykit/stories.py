@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from loyaltykit.awards import Award, AwardLot
-from loyaltykit.books import RANK_AWARD, RANK_REFUND, RANK_REVISION, RANK_SPEND, Step
+from loyaltykit.books import RANK_AWARD, RANK_CAPTURE, RANK_REFUND, RANK_REVISION, RANK_SPEND, Step
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import Terms
 from loyaltykit.earning import award, counts_back, dates, dates_on_event, targets
@@ -195,8 +195,7 @@ def _spending(
     or is held: the hold is captured with the order, and refunds give back to the redemption.
     """
     steps: list[Step] = []
-    if rank == RANK_AWARD:
-        rank = RANK_SPEND
+    first = rank == RANK_AWARD
     for number, tender in enumerate(order.tenders):
         if tender.kind != "points" or not tender.points:
             continue
@@ -206,11 +205,12 @@ def _spending(
         if tender.key is None:
             name = f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"
             target = 0 if order.state == "draft" else tender.points - points_back
-            steps.append([at, rank, key, "spent", name, tender.unit, target, *ends])
+            steps.append([at, RANK_SPEND if first else rank, key, "spent", name, tender.unit, target, *ends])
         else:
+            later = RANK_CAPTURE if first else rank
             if order.state != "draft":
-                steps.append([at, rank, key, "captured", tender.key, tender.points, of.shortfall])
-            steps.append([at, rank, key, "returned", tender.key, tender.unit, points_back, *ends])
+                steps.append([at, later, key, "captured", tender.key, tender.points, of.shortfall])
+            steps.append([at, later, key, "returned", tender.key, tender.unit, points_back, *ends])
     return steps
 
 
@@ -243,10 +243,17 @@ def activity_steps(program: Program, activity: Activity, given: Award, terms: Ca
 def unsaid(steps: Iterable[Step], planned: Sequence[Step]) -> list[Step]:
     """Return the steps of a story that change anything: neither planned in the same words, nor saying what stands.
 
-    `planned` are the steps of earlier records of the story.
+    `planned` are the steps of earlier records of the story. One that the story no longer has is taken back: it is
+    said anew with None in place of its values.
     """
-    before = {(step[2], step[3], step[4]): step for step in planned}
+    # What an activity earned by itself is said beside the story of the order that it names.
+    before = {
+        (step[2], step[3], step[4]): step
+        for step in planned
+        if not (step[1] == RANK_AWARD and step[2].startswith("activity:"))
+    }
     standing: dict[tuple[str, str], Any] = {}
+    told = set()
     new = []
     for step in steps:
         what, said = (step[3], step[4]), step[5:]
@@ -258,6 +265,8 @@ def unsaid(steps: Iterable[Step], planned: Sequence[Step]) -> list[Step]:
         elif earlier != step:
             new.append(step)
         standing[what] = said
+        told.add((step[2], *what))
+    new += [[*step[:5], None] for which, step in before.items() if which not in told and step[5] is not None]
     return new
 
 

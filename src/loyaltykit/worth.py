@@ -209,9 +209,7 @@ def basket(plan: Plan, order: Order, what_is_left: Remains) -> Basket:
     return Basket(goods, of, sum(each.basis for each in goods))
 
 
-def _taxed(
-    order: Order, goods: list[Goods], rest: Remains, others: int, sign: int
-) -> tuple[list[Goods], int, int]:
+def _taxed(order: Order, goods: list[Goods], rest: Remains, others: int, sign: int) -> tuple[list[Goods], int, int]:
     """Put the tax onto what bears it, or take an included tax off, in proportion."""
     lines = zip(order.lines, rest.lines, strict=True)
     bearing = rest.shipping_units + sum(after.units for line, after in lines if bears_tax(line))
@@ -231,9 +229,7 @@ def order_worth(plan: Plan, order: Order, what_is_left: Remains, tier: str | Non
     if what_is_left.empty:
         return Worth({}, [], ("no_basis",))
     content = basket(plan, order, what_is_left)
-    scene = Scene(
-        order.at, plan.zone, tier, order.channel, order.codes, (content.total, content.of * plan.minor)
-    )
+    scene = Scene(order.at, plan.zone, tier, order.channel, order.codes, (content.total, content.of * plan.minor))
     points: dict[str, Fraction] = {}
     shares: list[Share] = []
     for unit in plan.units:

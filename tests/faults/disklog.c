@@ -149,19 +149,21 @@ static int opened(const char *path, int flags, mode_t mode) {
     return fd;
 }
 
-#define OPEN(function)                                                                                                 \
-    int function(const char *path, int flags, ...) {                                                                   \
-        mode_t mode = 0;                                                                                               \
-        if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE) {                                                                           \
-            va_list more;                                                                                              \
-            va_start(more, flags);                                                                                     \
-            mode = va_arg(more, mode_t);                                                                               \
-            va_end(more);                                                                                              \
-        }                                                                                                              \
-        return opened(path, flags, mode);                                                                              \
+#define OPEN(function)                                               \
+    int function(const char *path, int flags, ...) {                 \
+        mode_t mode = 0;                                             \
+        if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE) { \
+            va_list more;                                            \
+            va_start(more, flags);                                   \
+            mode = va_arg(more, mode_t);                             \
+            va_end(more);                                            \
+        }                                                            \
+        return opened(path, flags, mode);                            \
     }
 OPEN(open)
+#ifdef __GLIBC__
 OPEN(open64)
+#endif
 
 int close(int fd) {
     start();
@@ -189,7 +191,9 @@ static ssize_t written(int fd, const void *data, size_t length, off_t offset) {
 }
 
 ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) { return written(fd, data, length, offset); }
+#ifdef __GLIBC__
 ssize_t pwrite64(int fd, const void *data, size_t length, off64_t offset) { return written(fd, data, length, offset); }
+#endif
 
 ssize_t write(int fd, const void *data, size_t length) {
     start();
@@ -217,7 +221,9 @@ static int truncated(int fd, off_t size) {
 }
 
 int ftruncate(int fd, off_t size) { return truncated(fd, size); }
+#ifdef __GLIBC__
 int ftruncate64(int fd, off64_t size) { return truncated(fd, size); }
+#endif
 
 static int synced(int fd, int (*really)(int)) {
     const char *name = name_of(fd);
@@ -273,4 +279,6 @@ int statvfs(const char *path, struct statvfs *found) {
     return answer;
 }
 
+#ifdef __GLIBC__
 int statvfs64(const char *path, struct statvfs64 *found) { return statvfs(path, (struct statvfs *)found); }
+#endif

@@ -88,8 +88,8 @@ class _File:
         for parts in versions.values():
             # A sector holds one of the contents that it had in turn, never a mixture of them.
             kept = len(parts) if chance.random() < share else chance.randrange(len(parts))
-            for part in parts[:kept]:
-                _apply(content, part)
+            for written in parts[:kept]:
+                _apply(content, written)
         return bytes(content)
 
 

@@ -74,20 +74,22 @@ def moment(text: str, zone: str, place: str) -> datetime:
     '2026-07-06T04:00:00+00:00'
     """
     _moment(place)(text)
-    if len(text) == 10:
-        return day_start(date.fromisoformat(text), zone)
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=zone_of(zone))
     try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise InputError(place, text, "the years run from 1 to 9999") from None
+        if len(text) == 10:
+            return day_start(date.fromisoformat(text), zone)
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo is not None else at.replace(tzinfo=zone_of(zone))).astimezone(UTC)
+    except (InputError, OverflowError):
+        raise InputError(place, text, "the years run from 1 to 9999; this leaves them") from None
 
 
 def end_of_day(text: Any, zone: str, place: str) -> datetime:
     """Return the end of something that lasts through the day that `text` names."""
-    return through(day(text, place), zone)
+    last = day(text, place)
+    try:
+        return through(last, zone)
+    except InputError as error:
+        raise InputError(place, text, error.hint) from None
 
 
 def day(text: Any, place: str) -> date:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import attrs
 
 from loyaltykit import commands
-from loyaltykit._wire_scalars import near
+from loyaltykit._wire_scalars import MAX_DEPTH, near
 from loyaltykit.calendar import zone as zone_of
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Member, Order
@@ -30,6 +30,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "empty": {"name": "club", "currency": "USD"},
 }
 """Programs by name: ``standard`` (1 point per 1.00 of the goods, 100 points = 1.00 off) and ``empty`` (no rules)."""
+
+FIXED = ("version", "effective_from", "zone", "name", "currency", "preset")
+"""What of a program cannot change in a later version: the step says the instant, the rest identifies the program."""
 
 
 @attrs.frozen
@@ -103,6 +106,16 @@ def decoded(text: str | bytes) -> Any:
         raise InputError("json", "...", str(error)) from None
 
 
+def _check_depth(data: Any) -> None:
+    level, depth = [data], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise InputError("scenario", "...", f"at most {MAX_DEPTH} levels within each other")
+        inner = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [item for items in inner for item in items]
+
+
 def _object(data: Any, place: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InputError(place, "..." if isinstance(data, list) else data, "give an object, in braces")
@@ -119,8 +132,8 @@ def _check_names(data: Mapping[str, Any], known: Iterable[str], place: str) -> N
     known = list(known)
     for name in data:
         if name not in known:
-            shown = name[:100]
-            raise InputError(f"{place}.{shown}" if place else shown, "...", f"there is no such field; {near(name, known)}")
+            path = f"{place}.{name[:100]}".removeprefix(".")
+            raise InputError(path, "...", f"there is no such field; {near(name, known)}")
 
 
 # ---------------------------------------------------------------- the document
@@ -132,6 +145,7 @@ _PARTS = ["program", "variants", "members", "steps"]
 
 def parse(data: Any, source: str = "scenario") -> Scenario:
     """Return the scenario that plain data describes. Raises `InputError` that names the place of what is wrong."""
+    _check_depth(data)
     whole = _object(data, "scenario")
     _check_names(whole, [*_HEAD, *_PARTS], "")
     head = _head(whole)
@@ -205,7 +219,7 @@ class _Reader:
         changes = _object(data, place)
         version = len(self.programs) + 1
         self.data = {**self.data, **changes, "version": version, "effective_from": at.isoformat()}
-        for name in ("version", "effective_from", "zone", "name", "currency", "preset"):
+        for name in FIXED:
             if name in changes:
                 raise InputError(f"{place}.{name}", changes[name], "a later version of the program cannot change this")
         earlier = self._place_of
@@ -295,7 +309,8 @@ class _Reader:
         wanted = (step.only,) if isinstance(step.only, str) else step.only
         for name in wanted:
             if name not in self.variants:
-                raise InputError(f"{place}.only", name, f"there is no such variant; {near(name, sorted(self.variants))}")
+                hint = f"there is no such variant; {near(name, sorted(self.variants))}"
+                raise InputError(f"{place}.only", name, hint)
         return self.name in wanted
 
     def _expects(self, step: Step, member: str, place: str) -> tuple[tuple[str, Expect], ...]:
@@ -366,7 +381,7 @@ class _Reader:
 
     def _revise(self, data: dict[str, Any], at: datetime) -> None:
         """Take the step of a later revision for its beginning, where it is known when the order was placed."""
-        first = self.orders.get(data["id"])
+        first = self.orders.get(data["id"]) if isinstance(data["id"], str) else None
         revision = data.get("revision", 1)
         if first is not None and revision != first.revision and "revised_at" not in data:
             data.update(at=first.at.isoformat(), revised_at=at.isoformat())

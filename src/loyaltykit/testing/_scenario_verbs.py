@@ -127,7 +127,8 @@ VERBS: Mapping[str, Verb] = {
 _INSTANTS = frozenset({"revised_at", "until", "expires_at", "active_at", "earned_at"})
 _RULE_INSTANTS = frozenset({"starts", "ends", "effective_from"})
 _PERIODS = frozenset({"validity", "activation", "inactivity", "period"})
-_POLICIES = {"clamp_forgive": "clamp", "from_activation": "activation", "from_earning": "earning"}
+POLICIES = {"clamp_forgive": "clamp", "from_activation": "activation", "from_earning": "earning"}
+"""Names of policies that say more than the field does by itself, and what the program calls them."""
 
 
 def _stamp(at: datetime) -> str:
@@ -181,7 +182,7 @@ def program_spelled_out(data: Any, zone: str, place: str, within: str = "") -> A
         elif name == "basis" and isinstance(value, str) and value in BASES:
             full[name] = to_data(BASES[value])
         else:
-            value = _POLICIES.get(value, value) if isinstance(value, str) else value
+            value = POLICIES.get(value, value) if isinstance(value, str) else value
             full[name] = program_spelled_out(value, zone, inner, top)
     return full
 

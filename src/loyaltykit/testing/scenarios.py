@@ -28,8 +28,10 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from pathlib import Path
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -37,10 +39,12 @@ from loyaltykit.errors import InputError
 from loyaltykit.stores.protocol import Store
 from loyaltykit.testing._scenario_form import VERSION
 from loyaltykit.testing._scenario_read import PRESETS, Scenario, decoded, parse
-from loyaltykit.testing._scenario_run import Failure, Report, run_scenario
+from loyaltykit.testing._scenario_run import ORDERS, Failure, Report, run_scenario
 from loyaltykit.testing._scenario_schema import schema
 
 __all__ = [
+    "MAX_SIZE",
+    "ORDERS",
     "PRESETS",
     "STORES",
     "VERSION",
@@ -69,8 +73,8 @@ def loads(text: str | bytes, source: str = "scenario") -> Scenario:
 
     Raises `InputError` whose field is the place of what is wrong, such as ``steps[2].redeem.points``.
 
-    >>> loads('{"scenario": 1, "steps": [{"at": "2026-01-01", "earn": 100, "expect": 100}]}').variants[0].deeds[0].member
-    'ann'
+    >>> loads('{"scenario": 1, "title": "A gift", "steps": [{"at": "2026-01-01", "earn": 100}]}').title
+    'A gift'
     >>> loads('{"scenario": 1, "steps": [{"at": "2026-01-01", "earn": "many"}]}')
     Traceback (most recent call last):
         ...
@@ -115,11 +119,17 @@ def _sqlite() -> Iterator[Callable[[], Store]]:
     from loyaltykit.stores import SQLiteStore
 
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        numbers = iter(range(sys.maxsize))
-        yield lambda: SQLiteStore(Path(folder) / f"{next(numbers)}.db")
+        empty, numbers = Path(folder) / "empty.db", count(1)
+        SQLiteStore(empty).close()
+
+        def sqlite() -> Store:
+            # A copy, not a new one: laying out the tables costs more than most scenarios do.
+            return SQLiteStore(copyfile(empty, Path(folder) / f"{next(numbers)}.db"))
+
+        yield sqlite
 
 
-STORES: dict[str, Callable[[], Any]] = {"memory": _memory, "sqlite": _sqlite}
+STORES: dict[str, Callable[[], AbstractContextManager[Callable[[], Store]]]] = {"memory": _memory, "sqlite": _sqlite}
 """The stores that documents can be run on by name: a context that makes new and empty ones."""
 
 
@@ -132,14 +142,19 @@ def _opened(store: str | Callable[[], Store]) -> Iterator[tuple[str, Callable[[]
         with STORES[store]() as make:
             yield store, make
     else:
-        module, _, name = store.partition(":")
-        try:
-            make = getattr(importlib.import_module(module), name) if name else None
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InputError("store", store, str(error)) from None
-        if make is None:
-            raise InputError("store", store, f"give one of {', '.join(STORES)}, or module:function that makes a store")
-        yield store, make
+        yield store, _found(store)
+
+
+def _found(store: str) -> Callable[[], Store]:
+    """Return the function that ``module:function`` names."""
+    module, colon, name = store.partition(":")
+    if not colon:
+        raise InputError("store", store, f"give one of {', '.join(STORES)}, or module:function that makes a store")
+    try:
+        make: Callable[[], Store] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError("store", store, str(error)) from None
+    return make
 
 
 # ---------------------------------------------------------------- running
@@ -185,7 +200,8 @@ def check(document: Scenario | str | Path | dict[str, Any], store: str | Callabl
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run documents as the command line says; return 0 if all came as expected, 1 if not, 2 if one is malformed."""
     parser = argparse.ArgumentParser(
-        prog="python -m loyaltykit.testing.scenarios", description="Run scenario documents, and say what came otherwise."
+        prog="python -m loyaltykit.testing.scenarios",
+        description="Run scenario documents, and say what came otherwise.",
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="a document, or a folder with documents below it")
     parser.add_argument(
@@ -222,11 +238,12 @@ def _run_all(paths: Iterable[str], stores: Iterable[str]) -> int:
     report = Report()
     try:
         for store in stores:
-            for scenario in scenarios:
-                done = run(scenario, store)
-                report += done
-                for failure in done.failures:
-                    print(failure)
+            with _opened(store) as (name, make):
+                for scenario in scenarios:
+                    done = run_scenario(scenario, make, name)
+                    report += done
+                    for failure in done.failures:
+                        print(failure)
     except InputError as error:
         print(error)
         return 2

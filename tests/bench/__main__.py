@@ -1,0 +1,195 @@
+"""Measure the ledger against a floor in the same run: `python tests/bench`.
+
+The floor is what this machine's SQLite does with one bare, durable INSERT a transaction. Everything is told as a ratio
+to it, or as a ratio between two sizes of history, for these hold where absolute numbers do not: candidates take turns
+in short slices, and the median slice counts. The whole is measured twice, the second time with every fsync one
+millisecond slower (a C compiler makes the shim for that), which is nearer to a shop's server than a fast disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from loyaltykit.calendar import days
+from loyaltykit.club import Club
+from loyaltykit.facts import Line, Order
+from loyaltykit.program import Program
+from loyaltykit.rules import per_amount
+from loyaltykit.stores.memory import MemoryStore
+from loyaltykit.stores.sqlite import SQLiteStore
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+PROGRAM = Program("bench", "USD", earning=[per_amount(1)], validity=days(90))
+NUMBERS = itertools.count()
+Slice = Callable[[int], None]
+"""Does so many operations."""
+
+
+def floor(folder: Path) -> Slice:
+    """Return the floor: one durable INSERT a transaction, with the pragmas that the store uses."""
+    connection = sqlite3.connect(folder / "floor.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE bare (key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID")
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("INSERT INTO bare VALUES (?, ?)", (f"key-{next(NUMBERS)}", 100))
+            connection.execute("COMMIT")
+
+    return run
+
+
+def earn(club: Club, members: int = 200) -> Slice:
+    """Return a slice of ledger earns."""
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            number = next(NUMBERS)
+            at = BEGIN + timedelta(milliseconds=number)
+            club.earn(f"m{number % members}", 100, key=f"k{number}", at=at)
+
+    return run
+
+
+def redeem(club: Club, members: int = 200) -> Slice:
+    """Return a slice of redemptions of one point each."""
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            number = next(NUMBERS)
+            at = BEGIN + timedelta(milliseconds=number)
+            club.redeem(f"m{number % members}", 1, key=f"k{number}", at=at)
+
+    return run
+
+
+def order(members: int = 200) -> Order:
+    """Return the next order: three lines."""
+    number = next(NUMBERS)
+    lines = [Line("beans", 2, unit_price="3.50"), Line("mug", 1, total="9.90"), Line("tea", 3, unit_price="2.10")]
+    return Order(f"o{number}", f"m{number % members}", BEGIN + timedelta(milliseconds=number), lines)
+
+
+def record(club: Club) -> Slice:
+    """Return a slice of orders recorded one by one."""
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            club.record(order())
+
+    return run
+
+
+def record_many(club: Club) -> Slice:
+    """Return a slice of orders recorded as one batch."""
+
+    def run(count: int) -> None:
+        for _ in club.record_many((order() for _ in range(count)), batch=count):
+            pass
+
+    return run
+
+
+def rates(slices: dict[str, tuple[Slice, int]], rounds: int) -> dict[str, float]:
+    """Run every slice in turn, several rounds, and return the median operations a second of each."""
+    seen: dict[str, list[float]] = {name: [] for name in slices}
+    for turn in range(rounds + 1):
+        for name, (run, count) in slices.items():
+            begin = time.perf_counter()
+            run(count)
+            if turn:  # the first round warms up
+                seen[name].append(count / (time.perf_counter() - begin))
+    return {name: statistics.median(values) for name, values in seen.items()}
+
+
+def against_the_floor(folder: Path, rounds: int) -> None:
+    """Print the rates of durable writes as shares of the floor."""
+    with (
+        Club(PROGRAM, SQLiteStore(folder / "earn.db")) as earning,
+        Club(PROGRAM, SQLiteStore(folder / "record.db")) as recording,
+        Club(PROGRAM, SQLiteStore(folder / "bulk.db")) as loading,
+    ):
+        found = rates(
+            {
+                "bare INSERT": (floor(folder), 300),
+                "Club.earn": (earn(earning), 200),
+                "Club.redeem": (redeem(earning), 200),
+                "Club.record": (record(recording), 200),
+                "Club.record_many": (record_many(loading), 2_000),
+            },
+            rounds,
+        )
+    base = found["bare INSERT"]
+    print(f"  {'bare INSERT':<18}{base:>9,.0f} a second, the floor")
+    for name in ("Club.earn", "Club.redeem", "Club.record", "Club.record_many"):
+        print(f"  {name:<18}{found[name]:>9,.0f} a second, {found[name] / base:.2f} of the floor")
+    print(f"  a fact in bulk: {found['Club.record_many'] / found['Club.record']:.1f} times as fast as one by one")
+
+
+def against_history(folder: Path, rounds: int) -> None:
+    """Print how an earn and a redemption cost with 10,000 earlier entries and open lots, against 10."""
+    for kind in ("memory", "sqlite"):
+        clubs = {}
+        for history in (10, 10_000):
+            store = MemoryStore() if kind == "memory" else SQLiteStore(folder / f"history-{history}.db")
+            clubs[history] = Club(PROGRAM, store)
+            facts = (
+                Order(f"h{number}", "m0", BEGIN - timedelta(days=1) + timedelta(seconds=number), amount="100.00")
+                for number in range(history)
+            )
+            for _ in clubs[history].record_many(facts, batch=5_000):
+                pass
+        for what, make in (("earn", earn), ("redeem", redeem)):
+            found = rates({str(history): (make(club, 1), 100) for history, club in clubs.items()}, rounds)
+            print(f"  {kind}: {what} with 10,000 earlier entries costs {found['10'] / found['10000']:.2f} times that with 10")
+
+
+def slow(folder: Path, rounds: int) -> None:
+    """Measure against the floor once more, in a process whose every fsync is a millisecond slower."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        print("  left out: no C compiler to make the shim with")
+        return
+    shim = folder / "slowsync.so"
+    source = Path(__file__).with_name("slowsync.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(shim), str(source), "-ldl"], check=True)
+    command = [sys.executable, str(Path(__file__).parent), "--floor-only", "--rounds", str(rounds)]
+    subprocess.run(command, env={**os.environ, "LD_PRELOAD": str(shim)}, check=True)
+
+
+def main() -> None:
+    """Run the benchmarks that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=9, help="how many slices of each candidate count")
+    parser.add_argument("--floor-only", action="store_true", help="only the durable writes against the floor")
+    parser.add_argument("--folder", help="where the files go (default: a temporary folder); the disk matters")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        if options.floor_only:
+            against_the_floor(folder, options.rounds)
+            return
+        print("durable writes on SQLite, against one bare durable INSERT in the same run")
+        against_the_floor(folder, options.rounds)
+        print("the same, with every fsync one millisecond slower")
+        slow(folder, options.rounds)
+        print("the cost of history")
+        against_history(folder, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
