@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from loyaltykit.errors import InputError, StoreBusy
-from loyaltykit.journal import Commit
+from loyaltykit.journal import Commit, Context, Need
 from loyaltykit.stores import MemoryStore, Store
 from loyaltykit.testing import scenarios
 
@@ -46,6 +46,19 @@ def test_every_numbered_scenario_has_its_document() -> None:
     """None of the catalogue's scenarios that a club can decide is left without a document."""
     names = [path.stem.split("-")[0] for path in DOCUMENTS]
     assert [f"s{number:02}" for number in NUMBERED] == sorted(name for name in names if name[1:].isdigit())
+
+
+def pages() -> list[str]:
+    """Return the documents that the page about them shows."""
+    page = Path(__file__).parent.parent / "docs" / "how-to" / "write-a-scenario.md"
+    return re.findall(r"^```json\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.mark.parametrize("text", pages(), ids=lambda text: json.loads(text)["title"])
+def test_documented(text: str, make_store: Callable[[], Store]) -> None:
+    """Every document that the how-to page shows comes true, and keeps to the schema."""
+    assert scenarios.run(scenarios.loads(text), make_store).failures == ()
+    assert TestSchema.validator.is_valid(json.loads(text))
 
 
 def document(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -175,6 +188,28 @@ class TestExpectations:
         data = document({"earn": 100}, {"redeem": 30, "expect": 70})
         [refused, *_] = scenarios.run(scenarios.parse(data), Busy).failures
         assert (refused.place, refused.expected, refused.came) == ("steps[1].refused", "none", "StoreBusy")
+
+    def test_a_store_that_cannot_be_read(self) -> None:
+        """A look that breaks is reported too, and so is an explanation that cannot be had."""
+
+        class Unreadable(MemoryStore):
+            def load(self, need: Need) -> Context:
+                if need.everything or need.due is not None:
+                    raise StoreBusy("locked", False)
+                return super().load(need)
+
+        failures = scenarios.run(scenarios.parse(document({"earn": 100}, {"expect": 100})), Unreadable).failures
+        assert [(f.place, f.expected, f.came) for f in failures[:1]] == [("steps[1].expect", "an answer", "StoreBusy")]
+
+    def test_a_quote_that_was_refused_cannot_be_redeemed(self) -> None:
+        """Where there is no quote, because asking for it failed, redeeming it fails as well."""
+        data = document(
+            {"earn": 100},
+            {"quote": {"reward": "castle"}, "refused": "invalid"},
+            {"redeem": {"quote": "quote-1"}, "refused": "invalid", "expect": 100},
+        )
+        assert scenarios.check(data).ok
+        assert str(scenarios.check(data)) == "5 expectations in 1 runs: all met"
 
     def test_the_books_are_proved(self) -> None:
         """After every run each member's stored rows are compared with what the records say."""
@@ -376,6 +411,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     (document({"capture": 10}), "steps[0].capture.hold"),
     (document({"hold": {"points": 1, "until": "2025-12-31"}}), "steps[0].hold.until"),
     (document({"hold": 1}), "steps[0].hold.until"),
+    (document({"redeem": {"quote": "quote-1"}}, {"quote": "1.00"}), "steps[0].redeem.quote"),
     (document({"open": [{"points": 1, "earned_at": "2025-13-01"}]}), "steps[0].open.lots[0].earned_at"),
     (document({"member": "bob"}), "steps[0].member"),
     (document({"expect": {"member": "bob"}}), "steps[0].expect.member"),
@@ -406,6 +442,10 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     (document({"earn": 1}, program={"earning": [{"type": "per_amount", "points": -1}]}), "program.earning[0].points"),
     (document({"earn": 1}, program={"earning": [{"points": 1}]}), "program.earning[0].type"),
     (document({"earn": 1}, program={"restore": {"grace": "long"}}), "program.restore.period"),
+    (document({"earn": 1}, program={"rewards": [{"type": "reward", "name": "x", "through": "9999-12-31"}]}),
+     "program.rewards[0].through"),
+    (document({"at": "0001-01-01", "earn": 1}, program={"zone": "Asia/Tokyo"}), "steps[0].at"),
+    (document({"order": {"id": 7, "amount": "1.00"}}), "steps[0].order.id"),
     (document({"earn": 1}, program={"earning": [{"type": "per_order", "points": 1, "starts": "now"}]}),
      "program.earning[0].starts"),
     (document({"program": {"zone": "UTC"}}), "steps[0].program.zone"),

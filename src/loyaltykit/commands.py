@@ -7,6 +7,7 @@ from a command and the books at its instant to the steps that it means.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -375,21 +376,19 @@ def _held(name: str, view: View) -> Record:
 
 
 def _capture(command: Capture, view: View) -> Draft:
-    _held(command.hold, view)
+    held = int(json.loads(_held(command.hold, view).outcome)["held"])
     if view.resolved(command.hold):
         return refused("hold_ended", f"the hold {command.hold} was captured or released before")
     value = view.books.value("hold", command.hold)
     if value is None:
         return refused("hold_expired", f"the hold {command.hold} ended before {command.at.isoformat()}")
     unit, amount, pinned = value
-    points = amount if command.points is None else command.points
-    if points > amount:
-        raise InputError("points", points, f"the hold {command.hold} is of {amount}; capture at most that")
-    terms = view.terms(unit)
-    if pinned is None:
-        have = view.books.unit(unit).active + amount - view.books.unit(unit).debt
-    else:
-        have = amount
+    points = held if command.points is None else command.points
+    if points > held:
+        raise InputError("points", points, f"the hold {command.hold} is of {held}; capture at most that")
+    terms, row = view.terms(unit), view.books.unit(unit)
+    # What expired under an unpinned hold, or was learnt to have been spent before, other points make up.
+    have = amount + (row.active - row.debt if pinned is None else max(0, row.active - row.debt))
     if view.end is not None and view.end.value("hold", command.hold) is None:  # it has ended since
         have = min(have, _since(view, unit, pinned))
     if points > have:
@@ -398,7 +397,7 @@ def _capture(command: Capture, view: View) -> Draft:
             available=have,
         )  # fmt: skip
     steps = _steps(command, *_lapse(command, unit, terms), ["capture", command.hold, points, terms.shortfall])
-    return Draft(steps, {"points": -points, "released": amount - points}, ref="hold:" + command.hold)
+    return Draft(steps, {"points": -points, "released": max(0, amount - points)}, ref="hold:" + command.hold)
 
 
 def _since(view: View, unit: str, pinned: list[list[Any]] | None) -> int:

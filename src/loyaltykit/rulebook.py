@@ -21,7 +21,8 @@ from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refus
 from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters, dates
 from loyaltykit.errors import InputError, KeyReused, RefundTooLarge, UnknownMember, WrongCurrency
-from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, text
+from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
+from loyaltykit.fields import text
 from loyaltykit.handover import transferred
 from loyaltykit.journal import NEVER, Need, Record
 from loyaltykit.ledger import Envelope, Posting
@@ -82,10 +83,12 @@ class Rulebook:
         self.name = next(iter(versions.values())).name
         self._terms: dict[tuple[int, str], Terms] = {}
         self.switches = tuple(_switches(versions))
+        always = [each for each in versions.values() if each.effective_from is None]
+        self._only = always[0] if len(versions) == len(always) == 1 else None
 
     def program(self, at: datetime) -> Program:
         """Return the version that is in force at an instant."""
-        return in_force(self.versions.values(), at)
+        return self._only or in_force(self.versions.values(), at)
 
     def terms(self, program: Program) -> Callable[[str], Terms]:
         """Return what a version says about each unit, as far as the ledger asks."""
@@ -308,7 +311,8 @@ class Rulebook:
         changes = outcome.get("changes", {})
         receipt = Receipt(
             record.key.removeprefix("key:"), record.kind, posting.member, from_us(record.at), record.status,
-            changes.get("points", 0), tuple(sorted(changes.items())), outcome.get("shortfall", 0), outcome.get("debt", 0), given,
+            changes.get("points", 0), tuple(sorted(changes.items())), outcome.get("shortfall", 0),
+            outcome.get("debt", 0), given,
             cash, gift_card, points_back, tuple(outcome.get("ignored", ())), posting.commit is None,
         )  # fmt: skip
         raise_refusal(outcome, receipt)

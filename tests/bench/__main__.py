@@ -155,7 +155,8 @@ def against_history(folder: Path, rounds: int) -> None:
                 pass
         for what, make in (("earn", earn), ("redeem", redeem)):
             found = rates({str(history): (make(club, 1), 100) for history, club in clubs.items()}, rounds)
-            print(f"  {kind}: {what} with 10,000 earlier entries costs {found['10'] / found['10000']:.2f} times that with 10")
+            ratio = found["10"] / found["10000"]
+            print(f"  {kind}: {what} with 10,000 earlier entries costs {ratio:.2f} times that with 10")
 
 
 def slow(folder: Path, rounds: int) -> None:

@@ -35,6 +35,7 @@ def _report(*given: Any, preload: Path | None = None, control: Path | None = Non
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     report: dict[str, Any] = json.loads(ran.stdout)
+    print(f"{name}: {len(report['errors'])} errors in {len(report['answers'])} things that happened")
     return report
 
 

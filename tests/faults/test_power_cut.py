@@ -121,7 +121,8 @@ def test_cuts_that_tell(tmp_path: Path, library: Path, synchronous: str) -> None
             lost += _lost(folder) > 0
         except (StoreError, AssertionError):
             damaged += 1
-    assert lost + damaged > 4, (lost, damaged)
+    print(f"{synchronous}: of {len(cuts)} cuts {lost} lost what was acknowledged and {damaged} damaged the file")
+    assert lost + damaged > 4
 
 
 # ---------------------------------------------------------------- the log and the disk

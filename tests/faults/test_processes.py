@@ -18,7 +18,7 @@ from loyaltykit.journal import Need
 from loyaltykit.stores import MemoryStore, SQLiteStore
 
 PROCESSES = 8
-SECONDS = 4.0
+SECONDS = 3.0
 
 
 @pytest.fixture

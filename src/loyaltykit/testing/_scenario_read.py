@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import attrs
 
 from loyaltykit import commands
-from loyaltykit._wire_scalars import MAX_DEPTH, near
+from loyaltykit._wire_scalars import near
 from loyaltykit.calendar import zone as zone_of
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Member, Order
 from loyaltykit.program import Program
 from loyaltykit.testing._scenario_form import Expect, Head, Outcome, Refusal, Step, Total, moment, read
+from loyaltykit.testing._scenario_json import an_array, an_object, check_depth, check_names
 from loyaltykit.testing._scenario_verbs import VERBS, Accept, Preview, Verb, program_spelled_out, spelled_out
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -79,63 +79,6 @@ class Scenario:
     variants: tuple[Variant, ...]
 
 
-# ---------------------------------------------------------------- JSON
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise InputError("json", name[:100], "this name comes twice in one object; give it once")
-    return found
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise InputError("json", name, "is not JSON; give a finite number")
-
-
-def decoded(text: str | bytes) -> Any:
-    """Return the data of a JSON text; `InputError` with line and column for what is not JSON."""
-    try:
-        return json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
-    except InputError:
-        raise
-    except RecursionError:
-        raise InputError("json", "...", "too many levels within each other") from None
-    except ValueError as error:
-        raise InputError("json", "...", str(error)) from None
-
-
-def _check_depth(data: Any) -> None:
-    level, depth = [data], 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise InputError("scenario", "...", f"at most {MAX_DEPTH} levels within each other")
-        inner = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
-        level = [item for items in inner for item in items]
-
-
-def _object(data: Any, place: str) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise InputError(place, "..." if isinstance(data, list) else data, "give an object, in braces")
-    return data
-
-
-def _array(data: Any, place: str) -> list[Any]:
-    if not isinstance(data, list):
-        raise InputError(place, "..." if isinstance(data, dict) else data, "give an array, in square brackets")
-    return data
-
-
-def _check_names(data: Mapping[str, Any], known: Iterable[str], place: str) -> None:
-    known = list(known)
-    for name in data:
-        if name not in known:
-            path = f"{place}.{name[:100]}".removeprefix(".")
-            raise InputError(path, "...", f"there is no such field; {near(name, known)}")
-
-
 # ---------------------------------------------------------------- the document
 
 _HEAD = [field.name for field in attrs.fields(Head)]
@@ -145,17 +88,17 @@ _PARTS = ["program", "variants", "members", "steps"]
 
 def parse(data: Any, source: str = "scenario") -> Scenario:
     """Return the scenario that plain data describes. Raises `InputError` that names the place of what is wrong."""
-    _check_depth(data)
-    whole = _object(data, "scenario")
-    _check_names(whole, [*_HEAD, *_PARTS], "")
+    check_depth(data)
+    whole = an_object(data, "scenario")
+    check_names(whole, [*_HEAD, *_PARTS], "")
     head = _head(whole)
-    steps = _array(whole.get("steps", None), "steps")
-    variants = _object(whole.get("variants", {"": {}}), "variants")
+    steps = an_array(whole.get("steps", None), "steps")
+    variants = an_object(whole.get("variants", {"": {}}), "variants")
     if not variants:
         raise InputError("variants", "{}", "name at least one, or leave it out")
     notes = (head.notes,) if isinstance(head.notes, str) else head.notes
     made = tuple(
-        _Reader(whole, steps, name, _object(changes, f"variants.{name}"), set(variants)).variant()
+        _Reader(whole, steps, name, an_object(changes, f"variants.{name}"), set(variants)).variant()
         for name, changes in variants.items()
     )
     return Scenario(source, head.name or re.sub(r".*[/\\]|\.json$", "", source), head.title, notes, head.permute, made)
@@ -184,6 +127,7 @@ class _Reader:
         self.numbers: Counter[str] = Counter()
         self.latest: dict[tuple[str, str], str] = {}
         self.orders: dict[str, Order] = {}
+        self.quotes: list[str] = []
 
     # ------------------------------------------------------------ the program
 
@@ -193,7 +137,7 @@ class _Reader:
 
     def _program_data(self) -> dict[str, Any]:
         given = self.whole.get("program", "standard")
-        overrides = {"preset": given} if isinstance(given, str) else _object(given, "program")
+        overrides = {"preset": given} if isinstance(given, str) else an_object(given, "program")
         preset = self.changes.get("preset", overrides.get("preset", "standard"))
         if not isinstance(preset, str) or preset not in PRESETS:
             place = "program" if isinstance(given, str) else self._place_of("preset")
@@ -216,7 +160,7 @@ class _Reader:
             raise
 
     def _change_program(self, data: Any, at: datetime, place: str) -> None:
-        changes = _object(data, place)
+        changes = an_object(data, place)
         version = len(self.programs) + 1
         self.data = {**self.data, **changes, "version": version, "effective_from": at.isoformat()}
         for name in FIXED:
@@ -236,7 +180,7 @@ class _Reader:
                 if not isinstance(name, str):
                     raise InputError(f"members[{number}]", "...", "give a name")
             given = {name: {} for name in given}
-        found = _object(given, "members")
+        found = an_object(given, "members")
         if not found:
             raise InputError("members", "...", "name at least one")
         return found
@@ -253,9 +197,9 @@ class _Reader:
         made = []
         for name, profile in self.profiles.items():
             place = f"members.{name}"
-            data = dict(_object(profile, place))
+            data = dict(an_object(profile, place))
             at = moment(data.pop("at"), self.zone, f"{place}.at") if "at" in data else first
-            _check_names(data, _own_fields(Member), place)
+            check_names(data, _own_fields(Member), place)
             made.append(read(Member, {"id": name, "at": at.isoformat(), **data}, place))
         return tuple(made)
 
@@ -265,7 +209,7 @@ class _Reader:
         """Return the variant, read."""
         deeds = []
         for number, data in enumerate(self.steps):
-            deed = self._deed(_object(data, f"steps[{number}]"), f"steps[{number}]")
+            deed = self._deed(an_object(data, f"steps[{number}]"), f"steps[{number}]")
             if deed is not None:
                 deeds.append(deed)
         if not deeds:
@@ -275,7 +219,7 @@ class _Reader:
 
     def _deed(self, data: dict[str, Any], place: str) -> Deed | None:
         verbs = [name for name in data if name in VERBS or name == "program"]
-        _check_names(data, [*_STEP, *VERBS, "program"], place)
+        check_names(data, [*_STEP, *VERBS, "program"], place)
         if len(verbs) > 1:
             raise InputError(f"{place}.{verbs[1]}", "...", f"do one thing a step; this one has {verbs[0]} already")
         step = read(Step, {name: value for name, value in data.items() if name not in verbs}, place)
@@ -359,8 +303,12 @@ class _Reader:
         self._remember(verb, value, member, key)
         if isinstance(value, commands.Transfer):
             self._known(value.to, f"{place}.to")
-        if name == "merge":
+        elif name == "merge":
             self._known(value.into, f"{place}.into")
+        elif isinstance(value, Accept) and value.quote not in self.quotes:
+            raise InputError(
+                f"{place}.quote", value.quote, f"there is no such quote before; {near(value.quote, self.quotes)}"
+            )
         return Preview(value) if name == "preview" else value
 
     def _latest(self, member: str, sort: str, place: str) -> str:
@@ -372,6 +320,8 @@ class _Reader:
     def _remember(self, verb: Verb, value: Any, member: str, key: Any) -> None:
         for sort in verb.names:
             self.latest[member, sort] = key
+        if verb is VERBS["quote"]:
+            self.quotes.append(value.key)
         if isinstance(value, commands.Capture):
             self.latest[member, "redeem"] = value.hold
         if verb is VERBS["refund"]:

@@ -38,7 +38,8 @@ from typing import Any
 from loyaltykit.errors import InputError
 from loyaltykit.stores.protocol import Store
 from loyaltykit.testing._scenario_form import VERSION
-from loyaltykit.testing._scenario_read import PRESETS, Scenario, decoded, parse
+from loyaltykit.testing._scenario_json import decoded
+from loyaltykit.testing._scenario_read import PRESETS, Scenario, parse
 from loyaltykit.testing._scenario_run import ORDERS, Failure, Report, run_scenario
 from loyaltykit.testing._scenario_schema import schema
 
