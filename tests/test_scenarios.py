@@ -115,6 +115,8 @@ class TestExpectations:
             ({"redeem": 101, "refused": {"reason": "insufficient_points", "short": 2}}, "refused.short"),
             ({"quote": "1.00", "gives": {"worth": "2.00"}}, "gives.worth"),
             ({"quote": "1.00", "gives": {"reasons": ["tier"]}}, "gives.reasons"),
+            ({"quote": "1.00", "gives": {"units": {"points": 99}}}, "gives.units.points"),
+            ({"quote": "1.00", "gives": {"units": {"votes": 1}}}, "gives.units.votes"),
             ({"preview": "10.00", "gives": {"points": 11}}, "gives.points"),
             ({"preview": "10.00", "gives": {"asked": 11}}, "gives.asked"),
         ],
@@ -189,17 +191,19 @@ class TestExpectations:
         [refused, *_] = scenarios.run(scenarios.parse(data), Busy).failures
         assert (refused.place, refused.expected, refused.came) == ("steps[1].refused", "none", "StoreBusy")
 
-    def test_a_store_that_cannot_be_read(self) -> None:
-        """A look that breaks is reported too, and so is an explanation that cannot be had."""
+    @pytest.mark.parametrize(("what", "place"), [("due", "expect"), ("everything", "expect.available")])
+    def test_a_store_that_cannot_be_read(self, what: str, place: str) -> None:
+        """A look that breaks is reported too, and an explanation that cannot be had does not hide the failure."""
 
         class Unreadable(MemoryStore):
             def load(self, need: Need) -> Context:
-                if need.everything or need.due is not None:
+                if getattr(need, what):
                     raise StoreBusy("locked", False)
                 return super().load(need)
 
-        failures = scenarios.run(scenarios.parse(document({"earn": 100}, {"expect": 100})), Unreadable).failures
-        assert [(f.place, f.expected, f.came) for f in failures[:1]] == [("steps[1].expect", "an answer", "StoreBusy")]
+        failures = scenarios.run(scenarios.parse(document({"earn": 100}, {"expect": 99})), Unreadable).failures
+        assert [f"steps[1].{place}"] == [failure.place for failure in failures if failure.place[:8] == "steps[1]"]
+        assert all("locked" in failure.why for failure in failures)
 
     def test_a_quote_that_was_refused_cannot_be_redeemed(self) -> None:
         """Where there is no quote, because asking for it failed, redeeming it fails as well."""
@@ -363,6 +367,11 @@ class TestForm:
         [variant] = scenarios.parse(document({"earn": 1}, members=members)).variants
         found = [(member.id, member.at.year, member.zone) for member in variant.members]
         assert found == [("ann", 2025, "Asia/Tokyo"), ("bob", 2026, None)]
+
+    def test_a_changed_profile(self) -> None:
+        """What is known of a person changes at a step, like everything else."""
+        [deed] = scenarios.parse(document({"profile": {"zone": "Asia/Tokyo", "birthday": [5, 5]}})).variants[0].deeds
+        assert (deed.value.id, deed.value.zone, deed.value.birthday) == ("ann", "Asia/Tokyo", (5, 5))
 
     def test_the_form_is_versioned(self) -> None:
         """A document says which form it has, and one of a later form is refused."""

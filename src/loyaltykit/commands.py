@@ -333,6 +333,8 @@ def _open(command: Open, view: View) -> Draft:
 
 
 def _redeem(command: Redeem, view: View) -> Draft:
+    if view.books.value("spent", command.key) is not None:
+        raise InputError("key", command.key, "an order has spent points under this key; give the redemption another")
     chosen = _spend(command, view)
     if isinstance(chosen, Draft):
         return chosen

@@ -161,6 +161,8 @@ class Rulebook:
             if isinstance(fact, Order):
                 items += count_items(counters(program, fact))
                 items += _spending_items(fact)
+                keys = [record_key(tender.key) for tender in fact.tenders if tender.key is not None]
+                need = need._replace(keys=(key, *keys))
             sources = (ref, *(f"{each}>{ref}" for each in elsewhere))
             need = need._replace(refs=(ref,), sources=sources, items=(*need.items, *items))
         return Task(need, envelope, lambda view: self._tell(fact, part, view), terms)
@@ -216,7 +218,11 @@ class Rulebook:
             known = {"version": program.version, "tier": part.tier, "used": used}
         if isinstance(fact, Order):
             outcome = {name: known[name] for name in ("version", "tier", "used")}
-        fixed = Known(self.versions[known["version"]], known["tier"], known["used"])
+        redeemed = {name for r in (*earlier, *records) for name in json.loads(r.outcome).get("redeemed", ())}
+        if isinstance(fact, Order):
+            redeemed |= _redeemed(fact, view.records)
+            outcome |= {"redeemed": sorted(redeemed)} if redeemed else {}
+        fixed = Known(self.versions[known["version"]], known["tier"], known["used"], frozenset(redeemed))
         facts = [wire.loads(FACTS[record.kind], record.payload) for record in (*earlier, *records)]
         story = order_story([*facts, fact], fixed, self.terms(fixed.program))
         before = view.books.value("order", ref) or {}
@@ -260,7 +266,9 @@ class Rulebook:
         match command:
             case commands.Redeem() | commands.Hold() | commands.Transfer():
                 program.unit(command.unit)
-                need = need._replace(spend=((command.unit, command.points),), spend_at=at)
+                need = need._replace(
+                    spend=((command.unit, command.points),), spend_at=at, items=(("spent", command.key),)
+                )
             case commands.Earn() | commands.Open():
                 program.unit(command.unit)
             case commands.Adjust():
@@ -381,6 +389,16 @@ def _spending_items(order: Order) -> list[tuple[str, str]]:
             found.append(("spent", f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"))
         elif tender.kind == "points" and tender.key is not None:
             found += [("spent", tender.key), ("hold", tender.key)]
+    return found
+
+
+def _redeemed(order: Order, records: Mapping[str, Record]) -> set[str]:
+    """Return the keys that parts of the payment name and under which points were redeemed."""
+    found = set()
+    for tender in order.tenders:
+        record = records.get(record_key(tender.key)) if tender.key is not None else None
+        if record is not None and record.kind == "redeem" and record.status == "applied":
+            found.add(record.key.removeprefix("key:"))
     return found
 
 

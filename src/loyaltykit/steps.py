@@ -342,6 +342,16 @@ def capture(books: Books, at: int, source: str, name: str, amount: int, shortfal
     books.settle(unit, at, source)
 
 
+def paid(
+    books: Books, at: int, source: str, name: str, unit: str, points: int, shortfall: str, redeemed: bool
+) -> None:
+    """Let an order be paid with points under this name: those of a hold, else those redeemed, else of the account."""
+    if books.value("hold", name) is not None:
+        capture(books, at, source, name, points, shortfall)
+    elif not redeemed and books.value("spent", name) is None:
+        spent(books, at, source, name, unit, points, shortfall, 0)
+
+
 def _keep_spent(books: Books, name: str, unit: str, uses: Sequence[Use]) -> None:
     """Remember which lots paid for a redemption, the first taken first, and how many points it was of."""
     books.keep("spent", name, [unit, [[use[0], use[3]] for use in uses], sum(use[3] for use in uses), 0])
@@ -433,7 +443,7 @@ OPS: Mapping[str, Callable[..., None]] = {
     "note": note, "lapse": lapse, "term": term, "dates": dates,
     "award": award, "taken": taken, "reinstate": reinstate,
     "spent": spent, "returned": returned, "restored": restored, "redeem": redeem,
-    "hold": hold, "capture": capture, "captured": capture, "release": release,
+    "hold": hold, "capture": capture, "paid": paid, "release": release,
     "credit": credit, "carry": carry, "send": send, "owe": owe,
 }  # fmt: skip
 """Every kind of step, by the name under which plans keep it."""

@@ -34,6 +34,7 @@ class Known(NamedTuple):
     program: Program
     tier: str | None
     used: Mapping[str, int]
+    redeemed: frozenset[str] = frozenset()  # the keys of its points parts under which redemptions were known
 
 
 class Event(NamedTuple):
@@ -132,7 +133,7 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
         if standing or order.state == "cancelled":
             back = returned(order, standing, program.currency, program.refund_split, program.reward_back)
             stands = targets(program, order, standing, given)
-        steps += _spending(at, rank, key, order, back, program, terms)
+        steps += _spending(at, rank, key, order, back, known, terms)
         named = {lot_name(program, f"order:{order.id}", lot): lot for lot in given.lots}
         for (name, lot), target in zip(named.items(), stands, strict=True):
             when = [to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)]
@@ -187,12 +188,13 @@ def _possible(order: Order, refunds: Iterable[Refund], program: Program) -> bool
 
 
 def _spending(
-    at: int, rank: int, key: str, order: Order, back: Returned | None, program: Program, terms: Callable[[str], Terms]
+    at: int, rank: int, key: str, order: Order, back: Returned | None, known: Known, terms: Callable[[str], Terms]
 ) -> list[Step]:
     """Return how many points are spent on an order after one of its events.
 
     Points of a part that names no key are spent by the order itself. A part that names one was spent by a redemption
-    or is held: the hold is captured with the order, and refunds give back to the redemption.
+    or is held: the hold is captured with the order, and refunds give back to the redemption. Where nothing was redeemed
+    or is held under the key, the order spends the points itself, under that key.
     """
     steps: list[Step] = []
     first = rank == RANK_AWARD
@@ -209,7 +211,8 @@ def _spending(
         else:
             later = RANK_CAPTURE if first else rank
             if order.state != "draft":
-                steps.append([at, later, key, "captured", tender.key, tender.points, of.shortfall])
+                paid = tender.key in known.redeemed
+                steps.append([at, later, key, "paid", tender.key, tender.unit, tender.points, of.shortfall, paid])
             steps.append([at, later, key, "returned", tender.key, tender.unit, points_back, *ends])
     return steps
 
