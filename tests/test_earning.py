@@ -342,6 +342,8 @@ class TestRules:
         made = award(by, of)
         some = [refund(1, {"a": 1}), refund(2, {"b": 1})]
         assert [targets(by, of, some[:count], made) for count in range(3)] == [(120,), (110,), (0,)]
+        found = [targets(by, of, [refund(1, amount=each)], made) for each in ("10.00", "20.00")]
+        assert found == [(110,), (0,)]
 
     def test_per_order_with_a_minimum(self) -> None:
         """An award for a total goes when the rest no longer reaches it: buying and sending back earns nothing."""
@@ -461,6 +463,19 @@ class TestBasis:
         of = order(*goods, shipping="10.00", tenders=points(11_000, worth="110.00"))
         assert (earned(by, of), award(by, of).reasons) == (0, ("no_basis",))
 
+    def test_points_come_off_the_basis_whole(self) -> None:
+        """Their whole value comes off, also where the basis is without an included tax."""
+        of = of_amount("120.00", tax="20.00", tax_included=True, tenders=points(6000, worth="60.00"))
+        assert [earned(program(ONE, basis=each), of) for each in ("goods", "goods_and_tax")] == [40, 60]
+
+    def test_points_pay_for_gift_cards_too(self) -> None:
+        """What points paid is shared with the gift cards that were bought, but not with donations."""
+        of = order(
+            Line("a", total="50.00"), Line("c", total="50.00", gift_card=True), Line("d", total="9.00", donation=True),
+            tenders=points(5000, worth="50.00"),
+        )  # fmt: skip
+        assert earned(ONE, of) == 25
+
     def test_tax_on_shipping(self) -> None:
         """An order's tax is on its shipping as well: only the goods' part of it counts with the goods."""
         of = of_amount("100.00", shipping="15.00", tax="23.00")
@@ -564,6 +579,16 @@ class TestLimits:
         assert (made.points, made.cut) == (50, (("order", 0),))
         assert targets(by, of, [refund(1, {"b": 1})], made) == (30,)
 
+    def test_what_a_cap_cut_hides_nothing(self) -> None:
+        """A rule that was cut does not make up for another's points, whose goods went back."""
+        by = program(
+            per_amount(1, where=category("a"), cap=per_day(points=10)), per_amount(1, name="b", where=category("b"))
+        )
+        of = order(Line("a", total="30.00", categories="a"), Line("b", total="5.00", categories="b"))
+        made = award(by, of)
+        assert (made.points, made.cut) == (15, (("purchase on a", 10),))
+        assert targets(by, of, [refund(1, {"b": 1})], made) == (10,)
+
     def test_a_capped_award_is_the_least(self) -> None:
         """The cap does not apply again: 10 of 30 given stand until less than 10 are due."""
         by, of = program(ONE, caps=per_day(points=10)), of_amount("30.00")
@@ -647,6 +672,14 @@ class TestTargets:
         assert [lot.points for lot in made.lots] == [2, 2]
         found = [targets(by, of, [refund(1, amount=each)], made) for each in ("0.01", "0.50", "1.00", "2.00", "4.00")]
         assert found == [(2, 2), (1, 2), (1, 2), (1, 1), (0, 0)]
+
+    def test_no_lot_rises(self) -> None:
+        """Of 1.6 + 1.5 the first lot would have 2 of the 3 points, but it had 1 before, of 1.6 + 2.1, and keeps that."""
+        by = program(per_amount(1, where=category("a")), per_amount(1, name="b", where=category("b"), validity=days(7)))
+        of = order(Line("a", total="1.60", categories="a"), Line("b", 25, total="2.50", categories="b"))
+        made = award(by, of)
+        some = [refund(1, {"b": 4}), refund(2, {"b": 6})]
+        assert [targets(by, of, some[:count], made) for count in range(3)] == [(2, 2), (1, 2), (1, 2)]
 
     @given(st.data(), orders())
     @settings(max_examples=50)

@@ -285,6 +285,8 @@ def test_few_households(grocer: SimpleNamespace, tmp_path: Path, capsys: pytest.
     assert "New: 5 accounts" in first
     grocer.year.main(arguments)
     assert first.partition("New: ")[0] == capsys.readouterr().out.partition("Run again, nothing changed: ")[0]
+    with pytest.raises(SystemExit, match="holds 5 households already"):
+        grocer.year.main(["--db", str(tmp_path / "year.sqlite"), "--households", "4", "--quiet"])
 
 
 @pytest.mark.skipif(not MISSING, reason="the extra demo is installed")

@@ -335,6 +335,8 @@ class TestVersions:
         assert first is in_force([second, first], AT - timedelta(microseconds=1))
         assert second is in_force([second, first], AT)
         assert third is in_force([third, second, first], AT + timedelta(1))
+        early = program(version=9, effective_from=AT - timedelta(1))
+        assert second is in_force([early, second], AT)
         with pytest.raises(InputError, match="in force yet"):
             in_force([second], AT - timedelta(1))
         with pytest.raises(InputError, match="no time zone"):
@@ -446,6 +448,13 @@ class TestConditions:
         assert dates(through=date(2026, 3, 2)).holds(scene, None)
         assert TimeOfDay("22:00", "02:00").holds(scene, None)  # type: ignore[arg-type]
         assert not TimeOfDay("20:00", "22:00").holds(scene, None)  # type: ignore[arg-type]
+
+    def test_days_from_until_and_through(self) -> None:
+        """``until`` a day is without it, ``through`` a day with it."""
+        scene = Scene(AT, UTC)
+        today, tomorrow = date(2026, 3, 2), date(2026, 3, 3)
+        found = [dates(today), dates(tomorrow), dates(until=today), dates(until=tomorrow), dates(through=today)]
+        assert [one.holds(scene, None) for one in found] == [True, False, False, True, True]
 
     def test_depth(self) -> None:
         """Conditions are as deep as people write them, and no deeper."""

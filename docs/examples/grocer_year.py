@@ -15,7 +15,6 @@ Run it again on the same file: everything is recorded under its own key, and not
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -39,6 +38,7 @@ from loyaltykit import (
     days,
     per_amount,
     per_day,
+    quote,
 )
 
 ZONE = ZoneInfo("America/New_York")
@@ -112,7 +112,7 @@ def give_vouchers(club: Club, at: datetime) -> int:
     """
     given = 0
     for member, balance in balances(club, at - timedelta.resolution):
-        offer = club.quote(member, at=balance.at)
+        offer = quote(PROGRAM, "voucher", balance.available, at=balance.at, member=member)
         if offer.ok:
             club.redeem(member, offer, key=f"voucher {at:%Y-%m}", at=at)
             given += 1
@@ -156,7 +156,7 @@ def report(club: Club, year: Year) -> str:
         f"  taken back   {-year.taken_back:>12,}         {year.returns:,} returns",
         f"  redeemed     {-year.redeemed:>12,}         {year.vouchers:,} vouchers, {dollars(year.redeemed * worth)}",
         f"  expired      {-year.expired:>12,}         after 90 days",
-        f"  owed         {year.owed:>12,}         taken back when they had been spent",
+        *([f"  owed         {year.owed:>12,}         taken back when they had been spent"] if year.owed else []),
         f"  outstanding  {year.outstanding:>12,}         a liability of {dollars(year.liability)}",
         "",
         f"The end of the statement of household {top}, which earned the most, {best.earned:,} points:",
@@ -187,9 +187,9 @@ def dollars(cents: int) -> str:
     return f"${cents // 100:,}.{cents % 100:02}"
 
 
-def difference(before: State | None, after: State) -> str:
+def difference(before: State, after: State) -> str:
     """Say what a run has changed in the file, by comparing every account's version."""
-    if before is None:
+    if not before.accounts:
         return f"New: {after.accounts:,} accounts, {after.records:,} records, {after.entries:,} entries."
     if before == after:
         return (
@@ -208,6 +208,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--households", type=int, help="only the first so many (default: all 2,469)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
+    if options.households is not None and options.households < 1:
+        parser.error("--households: give 1 or more")
     try:
         from tqdm import tqdm
 
@@ -216,9 +218,11 @@ def main(arguments: list[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is not installed. What this example needs: pip install 'loyaltykit[demo]'")
 
-    before = state(options.db) if os.path.exists(options.db) else None
     year = Year()
     with Club(PROGRAM, SQLiteStore(options.db)) as club:
+        before = state(options.db)
+        if before.accounts > len(households):
+            sys.exit(f"{options.db} holds {before.accounts:,} households already; ask for them all, or name another")
         with tqdm(total=baskets, unit=" baskets", disable=options.quiet or None) as progress:
             replay(club, facts_of(orders_of(rows(households), names), YEAR_END), year, progress)
         print(report(club, year))

@@ -43,10 +43,11 @@ class More(Exception):
 
     def __init__(
         self, unit: str = "", amount: int = 0, at: int = 0, lots: tuple[str, ...] = (),
-        items: tuple[tuple[str, str], ...] = (),
+        items: tuple[tuple[str, str], ...] = (), everything: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(unit, amount, at, lots, items)
+        super().__init__(unit, amount, at, lots, items, everything)
         self.unit, self.amount, self.at, self.lots, self.items = unit, amount, at, lots, items
+        self.everything = everything
 
 
 class Unit:
@@ -105,9 +106,17 @@ class Move(tuple[Any, ...]):
     __slots__ = ()
 
 
-def order_key(step: Step, version: int) -> tuple[int, int, int, str]:
-    """The place of a step in the fold: by instant, rank, then (for commands) as recorded, then source."""
-    return (step[0], step[1], version if step[1] == RANK_COMMAND else 0, step[2])
+_PLACES = {op: place for place, op in enumerate(("note", "lapse", "term", "spent", "paid", "returned"))}
+
+
+def order_key(step: Step, version: int) -> tuple[int, int, int, str, int, str]:
+    """The place of a step in the fold: by instant and rank; commands then as recorded, facts by source, op and subject.
+
+    An order spends before it earns, and gives back before it takes back.
+    """
+    if step[1] == RANK_COMMAND:
+        return (step[0], step[1], version, step[2], 0, "")
+    return (step[0], step[1], 0, step[2], _PLACES.get(step[3], len(_PLACES)), str(step[4]))
 
 
 def _due(lot: Lot) -> int:

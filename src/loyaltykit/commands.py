@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import attrs
 
-from loyaltykit.books import RANK_COMMAND, Books, Step
+from loyaltykit.books import RANK_COMMAND, Books, More, Step
 from loyaltykit.calendar import to_us
 from loyaltykit.errors import HoldExpired, InputError, InsufficientPoints, Refused
 from loyaltykit.fields import count, moment, optional, several, words
@@ -179,6 +179,7 @@ class View(NamedTuple):
     need: Need
     terms: Callable[[str], Terms]
     end: Books | None = None  # the books at the head, where that is later than the instant of the command
+    late: bool = False  # later records exist that nothing depends on, and the books are those of the head
 
     @property
     def usable(self) -> Mapping[str, int] | None:
@@ -270,6 +271,8 @@ def available(view: View, unit: str) -> int:
 
 def _spend(command: Redeem | Hold | Transfer, view: View) -> Draft | list[tuple[str, int]]:
     """Choose the lots for a spending command, or refuse it."""
+    if view.late:
+        return _spend_late(command, view)
     have = available(view, command.unit)
     if command.points > have:
         return refused(
@@ -279,6 +282,15 @@ def _spend(command: Redeem | Hold | Transfer, view: View) -> Draft | list[tuple[
             available=have,
         )
     return view.books.choose(command.unit, command.points, to_us(command.at), view.usable)
+
+
+def _spend_late(command: Redeem | Hold | Transfer, view: View) -> list[tuple[str, int]]:
+    """Choose the lots for a command that comes a little late, if what it needs is there now as it was then."""
+    row = view.books.unit(command.unit)
+    chosen = view.books.choose(command.unit, command.points, to_us(command.at))
+    if row.debt or row.receivable or row.reserved or sum(quantity for _, quantity in chosen) < command.points:
+        raise More(everything=True)
+    return chosen
 
 
 def _steps(command: Command, *steps: list[Any]) -> list[Step]:

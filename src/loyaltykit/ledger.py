@@ -14,7 +14,7 @@ number of times mean the same; points are integers.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -123,7 +123,13 @@ def _commutes(books: Books, step: Step, head: Head) -> bool:
         return all(lot[0] not in books.lots and lot[5] > head.at for lot in step[5])
     if op == "lapse":
         return bool(step[5] > head.at)
-    return bool(op == "note")
+    if op == "hold":
+        return step[7] is not None and bool(step[6] > head.at)
+    return op in ("note", "redeem")
+
+
+LATE = ("redeem", "hold", "transfer")
+"""Commands that may be decided a little late on what is loaded: what they take is there, now as it was then."""
 
 
 def post(
@@ -147,8 +153,9 @@ def post(
         return Posting(member_of(need), seen, None)
     try:
         blind = not envelope.key.startswith(record_key("")) or envelope.kind in ("earn", "open")
-        books, end = view_at(context, need, envelope.at, blind)
-        draft = choose(View(books, context, need, terms, end))
+        books, end = view_at(context, need, envelope.at, blind or (envelope.kind in LATE and not need.everything))
+        late = end is None and envelope.at < head.at
+        draft = choose(View(books, context, need, terms, end, late))
         record = Record(
             head.version + 1, envelope.key, envelope.kind, draft.ref or envelope.ref, envelope.at,
             max(recorded_at, head.recorded_at), envelope.fingerprint, draft.status, envelope.payload,
@@ -169,6 +176,8 @@ def _reused(envelope: Envelope) -> KeyReused:
 
 def wider(need: Need, more: More) -> Need:
     """Return the need for what turned out to be missing."""
+    if more.everything:
+        return need._replace(everything=True)
     if need.everything:
         raise RuntimeError(f"{need.account}: the whole account is not enough for {more}")
     if more.items:
@@ -227,7 +236,9 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
     )
     shortfall = draft.outcome.get("shortfall", 0)
     shortfall += sum(amount for (source, _), amount in books.shortfalls.items() if source == record.key)
-    record = record._replace(outcome=compact({**draft.outcome, "changes": changes, "shortfall": shortfall, "debt": debt}))
+    record = record._replace(
+        outcome=compact({**draft.outcome, "changes": changes, "shortfall": shortfall, "debt": debt})
+    )
     new_head = Head(
         record.version, books.at, record.recorded_at, max(head.settled_at, books.settled_at), books.next_at(),
         draft.head[0] if draft.head else head.status, draft.head[1] if draft.head else head.note,

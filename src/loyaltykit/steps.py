@@ -64,6 +64,7 @@ def award(
         lot = Lot(name, unit, name.split("#")[0], earned_at, active_at, expires_at, NEVER, target, *(0,) * 9)
         lot, bucket = books.credit(lot, target, at)
         books.put(lot)
+        _arrives(books, lot, at)
         books.move(unit, "earn", target, at, source, [(name, "new", bucket, target)])
     else:
         delta = target - awarded(lot)
@@ -75,6 +76,12 @@ def award(
             _raise(books, lot, delta, at, source, shortfall)
         books.settled_at = max(books.settled_at, at)
     books.settle(unit, at, source)
+
+
+def _arrives(books: Books, lot: Lot, at: int) -> None:
+    """Settle the books where a lot comes whose points were active before: nothing earlier may spend them."""
+    if lot.active_at < at:
+        books.settled_at = max(books.settled_at, at)
 
 
 def taken(books: Books, at: int, source: str, name: str, points: int, shortfall: str) -> None:
@@ -206,9 +213,7 @@ def returned(
         spent(books, at, source, name, value[0], max(0, value[2] - points), shortfall, grace_until)
 
 
-def restored(
-    books: Books, at: int, source: str, name: str, points: int, shortfall: str, grace_until: int
-) -> None:
+def restored(books: Books, at: int, source: str, name: str, points: int, shortfall: str, grace_until: int) -> None:
     """Give back so many of the points that are still spent under this name, besides what facts give back."""
     value = books.value("spent", name)
     if value is None:
@@ -342,9 +347,7 @@ def capture(books: Books, at: int, source: str, name: str, amount: int, shortfal
     books.settle(unit, at, source)
 
 
-def paid(
-    books: Books, at: int, source: str, name: str, unit: str, points: int, shortfall: str, redeemed: bool
-) -> None:
+def paid(books: Books, at: int, source: str, name: str, unit: str, points: int, shortfall: str, redeemed: bool) -> None:
     """Let an order be paid with points under this name: those of a hold, else those redeemed, else of the account."""
     if books.value("hold", name) is not None:
         capture(books, at, source, name, points, shortfall)
@@ -396,6 +399,7 @@ def credit(books: Books, at: int, source: str, kind: str, lots: list[list[Any]])
         if known is not None:
             lot = lot._replace(source=known.source)
             books.settled_at = max(books.settled_at, at)
+        _arrives(books, lot, at)
         if quantity:
             lot, bucket = books.credit(lot, quantity, at)
         books.put(lot)

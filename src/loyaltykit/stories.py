@@ -20,7 +20,7 @@ from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import Terms
 from loyaltykit.earning import award, counts_back, dates, dates_on_event, targets
 from loyaltykit.errors import InputError
-from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
+from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, Tender
 from loyaltykit.journal import NEVER
 from loyaltykit.program import Program
 from loyaltykit.refunds import Returned, remains, returned
@@ -97,6 +97,7 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
     refunds: dict[str, Refund] = {}
     happened: dict[str, datetime] = {}
     lots: dict[str, list[Any]] = {}
+    parts: dict[str, Tender] = {}
     steps: list[Step] = []
     ignored: list[str] = []
     for at, rank, key, fact in sorted((_event(fact) for fact in facts), key=lambda event: event[:3]):
@@ -121,6 +122,7 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
                 refunds[fact.id] = _what_is_left(order, fact, refunds, program)
             case Order():
                 steps += _activity(at, rank, key, given, fact, terms)
+                parts.update(_parts(fact))
                 kept: dict[str, Refund] = {}
                 for earlier in refunds.values():
                     if _possible(order, [*kept.values(), earlier], program):
@@ -134,6 +136,7 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
             back = returned(order, standing, program.currency, program.refund_split, program.reward_back)
             stands = targets(program, order, standing, given)
         steps += _spending(at, rank, key, order, back, known, terms)
+        steps += _no_longer_spent(at, rank, key, order, parts, terms)
         named = {lot_name(program, f"order:{order.id}", lot): lot for lot in given.lots}
         for (name, lot), target in zip(named.items(), stands, strict=True):
             when = [to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)]
@@ -217,6 +220,33 @@ def _spending(
     return steps
 
 
+def _parts(order: Order) -> dict[str, Tender]:
+    """Return the parts that were paid in points, by the name under which they are spent."""
+    return {
+        tender.key or (f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"): tender
+        for number, tender in enumerate(order.tenders)
+        if tender.kind == "points" and tender.points
+    }
+
+
+def _no_longer_spent(
+    at: int, rank: int, key: str, order: Order, parts: Mapping[str, Tender], terms: Callable[[str], Terms]
+) -> list[Step]:
+    """Return the steps that give back what earlier revisions of an order were paid with and this one is not."""
+    steps: list[Step] = []
+    now = _parts(order)
+    for name, tender in parts.items():
+        of = terms(tender.unit)
+        if name in now or of.restore == "off":
+            continue
+        ends = [of.shortfall, of.grace_until(from_us(at))]
+        if tender.key is None:
+            steps.append([at, rank, key, "spent", name, tender.unit, 0, *ends])
+        else:
+            steps.append([at, rank, key, "returned", name, tender.unit, tender.points, *ends])
+    return steps
+
+
 def lot_name(program: Program, key: str, lot: AwardLot) -> str:
     """Return the name of a lot: its fact's key, and what tells it from a lot of ``points`` with their usual dates."""
     usual = dates(program.unit(lot.unit), lot.earned_at, program.zone)
@@ -260,6 +290,8 @@ def unsaid(steps: Iterable[Step], planned: Sequence[Step]) -> list[Step]:
     new = []
     for step in steps:
         what, said = (step[3], step[4]), step[5:]
+        if step[3] == "award" and standing.get(what) != said:
+            standing.pop(("dates", step[4]), None)  # there may have been no lot that could be dated
         earlier = before.get((step[2], *what))
         if earlier is None:
             nothing = what not in standing and step[3] in ("award", "spent", "returned") and not _target(step)

@@ -138,7 +138,8 @@ class SQLiteStore:
     def exclusive(self, account: str) -> Iterator[None]:
         """Take the turn to write and keep it: load, decide and append inside, and no other writer comes between.
 
-        SQLite has one writer at a time, so until this is left the other accounts' writers wait too: decide quickly.
+        SQLite has one writer at a time, so until this is left the other accounts' writers wait too: decide quickly,
+        and do not wait inside for another thread that writes.
         """
         self._connection()
         with self._turn():

@@ -37,7 +37,7 @@ from loyaltykit.testing._scenario_read import Deed, Scenario, Variant
 from loyaltykit.testing._scenario_verbs import Accept, Merge, Preview, Quote, Sweep, Unmerge
 
 ORDERS = 4
-"""In how many other orders the facts of a document are replayed that says that they may be."""
+"""How often facts are replayed in a document that says so: twice, backwards, shuffled; three in every order."""
 
 
 @attrs.frozen
