@@ -674,7 +674,7 @@ class TestTargets:
         assert found == [(2, 2), (1, 2), (1, 2), (1, 1), (0, 0)]
 
     def test_no_lot_rises(self) -> None:
-        """Of 1.6 + 1.5 the first lot would have 2 of the 3 points, but it had 1 before, of 1.6 + 2.1, and keeps that."""
+        """Of 1.6 + 1.5 the first lot alone would have 2 of 3 points; it had 1 before, of 1.6 + 2.1, and keeps that."""
         by = program(per_amount(1, where=category("a")), per_amount(1, name="b", where=category("b"), validity=days(7)))
         of = order(Line("a", total="1.60", categories="a"), Line("b", 25, total="2.50", categories="b"))
         made = award(by, of)

@@ -222,6 +222,10 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
         _complete_rows(context, books)
         books.items.update(chosen)
         books.changed_items.update(chosen)
+    for name in books.changed_units:
+        most = max(books.units[name].row()[1:])
+        if most > NEVER:
+            raise InputError("points", most, f"with it, a sum of {name} of this member passes 2**63 - 1")
     entries = _entries(record, taken_back, moves)
     changes: dict[str, int] = {}
     for entry in entries:
