@@ -9,8 +9,8 @@ till's lines (``_grocer_check.py``), and the two must agree to the point and the
     python grocer_year.py                      # the whole year, into grocer-year.sqlite: some minutes
     python grocer_year.py --households 100     # fewer, to try it out
 
-Run it again on the same file: everything is recorded under its own key, and nothing changes. Kill it half-way and run it
-again: it goes on, and ends in the same books.
+Run it again on the same file: everything is recorded under its own key, and nothing changes. Kill it half-way and run
+it again: it goes on, and ends in the same books.
 """
 
 from __future__ import annotations

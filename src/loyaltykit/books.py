@@ -50,7 +50,7 @@ class More(Exception):
         self.everything = everything
 
 
-class Unit:
+class Running:
     """The running balance of one unit: the mutable twin of `Balance`."""
 
     __slots__ = Balance._fields
@@ -146,7 +146,7 @@ class Books:
         self.at = at
         self.settled_at = settled_at
         self.lots: dict[str, Lot] = dict(lots)
-        self.units = {name: Unit(row) for name, row in balances.items()}
+        self.units = {name: Running(row) for name, row in balances.items()}
         self.items: dict[tuple[str, str], Item] = dict(items)
         self.moves: list[Move] = []
         self.changed_lots: set[str] = set()
@@ -173,11 +173,11 @@ class Books:
 
     # ------------------------------------------------------------ reading
 
-    def unit(self, name: str) -> Unit:
+    def unit(self, name: str) -> Running:
         """Return the running balance of a unit, empty if there was none."""
         unit = self.units.get(name)
         if unit is None:
-            unit = self.units[name] = Unit(Balance(name))
+            unit = self.units[name] = Running(Balance(name))
         return unit
 
     def available(self, unit: str) -> int:
@@ -309,11 +309,11 @@ class Books:
             self.settled_at = max(self.settled_at, at)
             self.move(unit, "claw_back", -taken, at, source, uses)
 
-    def spend(self, row: Unit, amount: int, at: int, to: str) -> list[Use]:
+    def spend(self, row: Running, amount: int, at: int, to: str) -> list[Use]:
         """Take up to `amount` of what is active, soonest expiring first; return what was taken."""
         return self.take(row, self.choose(row.unit, min(amount, max(row.active, 0)), at), to)
 
-    def take(self, row: Unit, chosen: Iterable[Sequence[Any]], to: str) -> list[Use]:
+    def take(self, row: Running, chosen: Iterable[Sequence[Any]], to: str) -> list[Use]:
         """Take the chosen quantities out of active, as far as the lots hold them and no hold keeps them back."""
         uses: list[Use] = []
         for name, quantity in chosen:
@@ -331,7 +331,7 @@ class Books:
         self.changed_units.add(row.unit)
         return uses
 
-    def short(self, row: Unit, amount: int, policy: str, source: str) -> int:
+    def short(self, row: Running, amount: int, policy: str, source: str) -> int:
         """Book a shortfall of `amount` as the policy says; return how much of it became debt."""
         self.changed_units.add(row.unit)
         if policy == "debt":
@@ -340,7 +340,7 @@ class Books:
         self.excuse(row, amount, policy, source)
         return 0
 
-    def excuse(self, row: Unit, amount: int, policy: str, source: str) -> None:
+    def excuse(self, row: Running, amount: int, policy: str, source: str) -> None:
         """Report a shortfall that is not carried as debt: later credits repay it, or nobody does."""
         self.shortfalls[source, row.unit] = self.shortfalls.get((source, row.unit), 0) + amount
         if policy == "clamp_keep_receivable":
@@ -422,7 +422,7 @@ class Books:
         else:
             self.put(lot)
 
-    def _uncover(self, row: Unit) -> list[Use]:
+    def _uncover(self, row: Running) -> list[Use]:
         """Where lots expired under unpinned holds, let the newest holds keep back less."""
         uses: list[Use] = []
         if row.active >= 0 or not row.reserved:
@@ -441,7 +441,7 @@ class Books:
                 uses.append(("", "held", "active", give))
         return uses
 
-    def _lapse(self, row: Unit, now: int) -> None:
+    def _lapse(self, row: Running, now: int) -> None:
         """Expire the whole active balance, for nobody was active in time."""
         self.require_all(row.unit)
         uses: list[Use] = []

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from loyaltykit.books import RANK_COMMAND, Books, Move, Step, Unit, Use, opened, order_key
+from loyaltykit.books import RANK_COMMAND, Books, Move, Running, Step, Use, opened, order_key
 from loyaltykit.journal import NEVER, Entry, Lot, Record
 
 # ---------------------------------------------------------------- around the steps
@@ -227,7 +227,7 @@ def restored(books: Books, at: int, source: str, name: str, points: int, shortfa
         books.settle(unit, at, source)
 
 
-def _make_up(books: Books, row: Unit, missing: int, at: int, source: str) -> list[Use]:
+def _make_up(books: Books, row: Running, missing: int, at: int, source: str) -> list[Use]:
     """Take what is missing of a spend from other lots, then as debt: the goods are gone."""
     if missing <= 0:
         return []
@@ -240,7 +240,7 @@ def _make_up(books: Books, row: Unit, missing: int, at: int, source: str) -> lis
     return uses
 
 
-def _forgive(books: Books, row: Unit, uses: Sequence[Use], at: int, source: str, policy: str) -> None:
+def _forgive(books: Books, row: Running, uses: Sequence[Use], at: int, source: str, policy: str) -> None:
     """Turn the debt of a spend into what the shortfall policy makes of it."""
     debt = sum(use[3] for use in uses if use[1] == "debt")
     if not debt or policy == "debt":
@@ -250,7 +250,7 @@ def _forgive(books: Books, row: Unit, uses: Sequence[Use], at: int, source: str,
     books.move(row.unit, "adjust_up", debt, at, source, [("", "forgiven", "debt", debt)])
 
 
-def _forgotten(row: Unit, amount: int, policy: str) -> int:
+def _forgotten(row: Running, amount: int, policy: str) -> int:
     """Let a shortfall that was not carried as debt be as if it had never been; return how much was repaid since."""
     column = "receivable" if policy == "clamp_keep_receivable" else "forgiven"
     gone = min(amount, getattr(row, column)) if policy != "debt" else 0
@@ -259,7 +259,7 @@ def _forgotten(row: Unit, amount: int, policy: str) -> int:
 
 
 def _restore(
-    books: Books, row: Unit, outstanding: list[list[Any]], amount: int, at: int, source: str, policy: str,
+    books: Books, row: Running, outstanding: list[list[Any]], amount: int, at: int, source: str, policy: str,
     grace_until: int,
 ) -> None:  # fmt: skip
     """Give points back to the lots they came from, those taken last first."""

@@ -251,8 +251,11 @@ def lot_name(program: Program, key: str, lot: AwardLot) -> str:
     """Return the name of a lot: its fact's key, and what tells it from a lot of ``points`` with their usual dates."""
     usual = dates(program.unit(lot.unit), lot.earned_at, program.zone)
     parts = [] if lot.unit == "points" else [lot.unit]
-    if (lot.active_at, lot.expires_at, lot.event) != (usual.active_at, usual.expires_at, usual.event):
-        parts += [lot.event or str(_us(lot.active_at)), str(_us(lot.expires_at))]
+    if (lot.active_at, lot.expires_at, lot.event, lot.validity) != (
+        usual.active_at, usual.expires_at, usual.event, usual.validity,
+    ):  # fmt: skip
+        ends = str(_us(lot.expires_at)) if lot.validity is None else str(lot.validity)
+        parts += [lot.event or str(_us(lot.active_at)), ends]
     return "#".join([key, ":".join(parts)]) if parts else key
 
 

@@ -7,12 +7,14 @@ to. All values are ``str``, ``int`` or ``None``; instants are integer microsecon
 
 The laws, which `loyaltykit.testing.StoreContract` checks:
 
-1. **Stream.** An account's records have the versions 1, 2, 3, ... without a gap, and are never changed or removed.
+1. **Stream.** An account's records have the versions 1, 2, 3, ... without a gap, and are never changed or removed. A
+   commit brings at least one, numbered on from `expected`.
 2. **All or nothing.** A commit is applied whole, durably before `append` returns, or not at all.
 3. **Version check.** `append` succeeds only if the account's version still is the commit's `expected`; else it
    raises `StaleVersion` and changes nothing. Two writers that loaded the same version cannot both succeed. This holds
    between threads, and between processes where the store can be shared.
-4. **One key, one record.** A key is recorded at most once in an account.
+4. **One key, one record.** A key is recorded at most once in an account; a commit that fits the version but repeats a
+   key is a `StoreError` that no retry mends.
 5. **One view.** What `load` returns belongs together: it is the account at one version.
 6. **Read your writes.** What `append` acknowledged, every later `load`, from anywhere, includes.
 7. **Accounts do not meet.** No commit waits for, reads or changes another account, apart from the physical
@@ -47,7 +49,8 @@ class Store(Protocol):
     def append_many(self, commits: Sequence[Commit]) -> list[StoreError | None]:
         """Apply each commit whole or not at all, together faster than one by one; say for each what went wrong.
 
-        The call returns once all that succeeded are durable. Several commits of one account follow each other.
+        The call returns once all that succeeded are durable. Several commits of one account follow each other; once one
+        of them has failed, the later ones fail with `StaleVersion`. A failure of the whole call applies nothing.
         """
 
     def exclusive(self, account: str) -> AbstractContextManager[None]:

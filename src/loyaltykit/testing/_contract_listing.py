@@ -1,6 +1,6 @@
 """The laws of a store about what spans accounts, and about its end."""
 
-# ruff: noqa: SIM300  (in an assertion what is expected stands first)
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The laws of a store about what comes back of an account: one view, rows as given, all that a `Need` asks for."""
 
-# ruff: noqa: SIM300  (in an assertion what is expected stands first)
+
 
 from __future__ import annotations
 

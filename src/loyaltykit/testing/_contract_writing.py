@@ -1,6 +1,6 @@
 """The laws of a store about what is appended: the stream, the whole commit, the version check, the key."""
 
-# ruff: noqa: SIM300  (in an assertion what is expected stands first)
+
 
 from __future__ import annotations
 
