@@ -528,3 +528,17 @@ def test_lots_with_dates_of_their_own_wait_for_one_event(make_store: Callable[[]
     found = [club.balance("ann", at=when).available for when in (at(1, 4), at(1, 5), at(1, 11), at(1, 12))]
     assert [0, 15, 15, 10] == found
     assert [] == club.verify("ann")
+
+
+def test_batches_know_budgets_and_versions(make_store: Callable[[], Store]) -> None:
+    """A batch keeps to a shared budget, and gives undated lots their term where expiry was switched on meanwhile."""
+    rule = per_amount(1, budget=Budget("spring", 15))
+    club = Club(Program("bb", "USD", earning=[rule]), make_store())
+    facts = [Order(f"o{number}", f"m{number}", at(1, 1), amount="10.00") for number in range(3)]
+    assert [10, 5, 0] == [receipt.points for receipt in club.record_many(facts)]
+    first = Program("bs", "USD", earning=[per_amount(1)])
+    club = Club([first, attrs.evolve(first, version=2, effective_from=at(6, 1), validity=days(30))], make_store())
+    facts = [Order("1", "ann", at(1, 1), amount="10.00"), Order("2", "ann", at(6, 20), amount="20.00")]
+    list(club.record_many(facts))
+    assert [30, 20] == [club.balance("ann", at=when).available for when in (at(6, 30), at(7, 1))]
+    assert [] == club.verify("ann")

@@ -738,7 +738,7 @@ class TestExplaining:
         assert award(by, order(*self.COFFEE)).explain() == [
             "1 x 820.00 purchase + 5 order, rounded down once",
             "100 points of 825 given: cap",
-            "cash: 0.015 x 820.00, rounded down once",
+            "cash: 1.5% of 820.00",
         ]
 
     def test_activities_and_nothing(self) -> None:

@@ -205,7 +205,6 @@ class TestValidation:
             ({"refund_split": 1}, "program.refund_split"),
             ({"reward_back": ""}, "program.reward_back"),
             ({"hold": True}, "program.hold"),
-            ({"earn_tier": "best"}, "program.earn_tier"),
             ({"agents": 5}, "program.agents"),
             ({"version": 0}, "program.version"),
             ({"version": True}, "program.version"),

@@ -95,7 +95,7 @@ class Award:
             shares = [share for share in self.shares if share.unit == unit]
             text = " + ".join(_said(share, shares) for share in shares) or "nothing"
             exact = sum((share.points for share in shares), Fraction(0))
-            if any(share.basis is not None for share in shares):
+            if any(share.basis is not None for share in shares) and (exact != asked or unit == POINTS):
                 text += ", rounded down once" if exact >= asked else ", rounded up once"
             lines.append(text if unit == POINTS else f"{unit}: {text}")
             given = dict(self.given).get(unit, 0)
@@ -139,6 +139,8 @@ def _said(share: Share, shares: list[Share]) -> str:
         label = _label(share.rule)
     if not label and any(each.bonuses for each in shares):
         label = "other"
+    if share.points != share.factor * Fraction(share.basis) and share.factor < 1:  # in minor units, of an amount
+        return f"{plain(share.factor * 100)}% of {share.basis:,f} {label}".rstrip()
     return f"{plain(share.factor)} x {share.basis:,f} {label}".rstrip()
 
 

@@ -8,8 +8,7 @@ decides again on what the first one left.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -22,35 +21,25 @@ from loyaltykit.books import Books, More
 from loyaltykit.calendar import Period, from_us, instant, to_us
 from loyaltykit.commands import Command, Draft, record_key
 from loyaltykit.decisions import Expiring, Explanation, Page, Receipt, Standing, Statement
-from loyaltykit.earning import award, counters
 from loyaltykit.errors import (
     InputError,
-    LoyaltyError,
-    OutcomeUnknown,
     Refused,
-    StaleVersion,
-    StoreBusy,
 )
 from loyaltykit.explaining import explain_account, reason_of
 from loyaltykit.facts import Activity, Fact, Member, Order
 from loyaltykit.handover import (
     HANDOVER,
-    TAKES_IN,
-    arrived,
-    give_back,
     merge,
     no_terms,
     note_of,
-    reserve,
     unmerge,
 )
-from loyaltykit.journal import NEVER, Context, Head, Need, Record
+from loyaltykit.journal import NEVER, Context, Need
 from loyaltykit.ledger import (
     Balance,
     Envelope,
     Incomplete,
     Lot,
-    Posting,
     lots_of,
     statement_of,
     verify,
@@ -59,17 +48,11 @@ from loyaltykit.ledger import (
 )
 from loyaltykit.program import Program
 from loyaltykit.rewards import Coins, Quote, Reward, quote
-from loyaltykit.rulebook import Absorbed, Moved, Rulebook, count_items, counted, unknown_member
-from loyaltykit.session import Session, Task, pause, union
+from loyaltykit.rulebook import Rulebook, unknown_member
+from loyaltykit.session import Task
 from loyaltykit.steps import replay
 from loyaltykit.stores.protocol import Store
-from loyaltykit.stories import key_of, ref_of
-
-ATTEMPTS = 60
-"""How often a write that others overtook is decided again before `StoreBusy` is raised."""
-
-UNKNOWN = 3
-"""How often a write whose answer was lost is repeated, with the same key, before `OutcomeUnknown` is raised."""
+from loyaltykit.writer import Writer
 
 
 def utc_now() -> datetime:
@@ -105,7 +88,6 @@ class Club:
             raise InputError("program", [each.name for each in programs], "give versions of one program")
         self.name = programs[0].name
         self._store = store
-        self._clock = clock
         versions = {each.version: each for each in programs}
         _check_versions(programs, store.versions(self.name))
         for each in programs:
@@ -115,6 +97,7 @@ class Club:
             if version not in versions:
                 versions[version] = wire.loads(Program, payload)
         self._rules = Rulebook(versions)
+        self._writer = Writer(self._rules, store, clock)
 
     def __enter__(self) -> Club:
         return self
@@ -145,7 +128,7 @@ class Club:
         Raises `KeyReused` if the fact's id was recorded with another content, `RefundTooLarge` for a refund above
         what is left of its order, `WrongCurrency`.
         """
-        return self._rules.receipt(self._record(fact, tier), fact)
+        return self._rules.receipt(self._writer.record(fact, tier), fact)
 
     def record_many(self, facts: Iterable[Fact], *, batch: int = 2_000) -> Iterator[Receipt]:
         """Record facts by batches, in the order given, each batch in one durable step; yield a receipt for each.
@@ -157,10 +140,10 @@ class Club:
         for fact in facts:
             pending.append(fact)
             if len(pending) >= batch:
-                yield from self._record_batch(pending)
+                yield from self._writer.record_batch(pending)
                 pending = []
         if pending:
-            yield from self._record_batch(pending)
+            yield from self._writer.record_batch(pending)
 
     def preview(self, order: Order | Activity, *, tier: str | None = None) -> Award:
         """Return what an order or activity would earn if it were recorded now. Nothing is recorded.
@@ -168,16 +151,7 @@ class Club:
         The same function decides as when it is recorded, with what has been counted under the caps so far.
         """
         self._rules.check_currency(order)
-        program = self.program(order.at)
-        names = counters(program, order)
-        used: Mapping[str, int] = {}
-        if names:
-            context = self._store.load(Need(self._account(order.member), items=count_items(names)))
-            used = counted(Books(items=context.items), names)
-        for rule in program.earning:
-            if rule.budget is not None:
-                used = {**used, f"budget/{rule.budget.name}": self._used(self._pool("budget", rule.budget.name))}
-        return award(program, order, tier=tier, used=used)
+        return self._writer.preview(order, tier)
 
     # ------------------------------------------------------------ commands
 
@@ -233,7 +207,7 @@ class Club:
         have = self.balance(member, at=at, unit=chosen.unit).available if allowed else 0
         left = None
         if isinstance(chosen, Reward) and chosen.stock is not None:
-            left = chosen.stock - self._used(self._pool("stock", chosen.name))
+            left = chosen.stock - self._writer.used(self._writer.pool("stock", chosen.name))
         priced = quote(
             program, chosen, max(have, 0), due=due, at=at, tier=tier, points=points, member=member, left=left
         )
@@ -315,7 +289,7 @@ class Club:
         Two accounts are written one after the other. Should something interrupt it between them, the same call again
         or the next `sweep` completes it.
         """
-        self._must_know(recipient)
+        self._writer.head(recipient)
         return self.do(
             commands.Transfer(sender, recipient, points, key=key, at=at, unit=unit, actor=actor, reason=reason)
         )
@@ -327,23 +301,23 @@ class Club:
         """
         if source == into:
             raise InputError("into", into, "give another member than the one to be merged")
-        self._must_know(into)
-        head = self._must_know(source)
+        self._writer.head(into)
+        head = self._writer.head(source)
         note = note_of(head)
         number = note.get("merges", 0) + (head.status != "closed")
         if head.status == "closed" and note["into"] != into:
             raise Refused("member_closed", f"{source} was merged into {note['into']} before")
-        return self._hand_over(merge(self._account(source), into, f"merge:{into}:{number}", to_us(instant(at))))
+        return self._writer.hand_over(merge(self._account(source), into, f"merge:{into}:{number}", to_us(instant(at))))
 
     def unmerge(self, source: str, *, at: datetime) -> Receipt:
         """Undo a merge: each lot goes back, with what is left of it, to the member it came from; later lots stay."""
-        head = self._must_know(source)
+        head = self._writer.head(source)
         note = note_of(head)
         into = note.get("into") or note.get("last")
         if into is None:
             raise InputError("source", source, "this member was not merged into another")
         key = f"unmerge:{source}:{note.get('merges', 0)}"
-        return self._hand_over(unmerge(self._account(into), source, key, to_us(instant(at))))
+        return self._writer.hand_over(unmerge(self._account(into), source, key, to_us(instant(at))))
 
     def do(self, command: Command) -> Receipt:
         """Give a command that was made as a value; the methods above make them."""
@@ -356,10 +330,10 @@ class Club:
             )
         task = self._rules.command_task(command)
         if isinstance(command, commands.Transfer):
-            return self._hand_over(task)
+            return self._writer.hand_over(task)
         if isinstance(command, commands.Redeem) and command.reward is not None:
-            return self._redeem_from_stock(command, task, program)
-        return self._rules.receipt(self._write(task))
+            return self._writer.redeem_from_stock(command, task, program)
+        return self._rules.receipt(self._writer.write(task))
 
     # ------------------------------------------------------------ questions
 
@@ -452,11 +426,11 @@ class Club:
         for account in accounts:
             envelope = Envelope(f"sweep@{until}", "sweep", until, "", "{}")
             need = Need(account, keys=(envelope.key,), due=until, kinds=("hold", HANDOVER))
-            self._write(Task(need, envelope, lambda view: Draft([], {}), no_terms))
+            self._writer.write(Task(need, envelope, lambda view: Draft([], {}), no_terms))
             for (kind, key), item in self._store.load(need).items.items():
                 if kind == HANDOVER and item.value is not None:
                     sent = self._store.load(Need(account, keys=(record_key(key),))).records[record_key(key)]
-                    self._take_in(account, sent, json.loads(item.value))
+                    self._writer.take_in(account, sent, json.loads(item.value))
         return len(accounts)
 
     def verify(self, member: str) -> list[str]:
@@ -470,187 +444,9 @@ class Club:
         envelope = Envelope(f"rebuild@{version + 1}", "rebuild", to_us(instant(at)), "", "{}")
         need = Need(self._account(member), everything=True)
         task = Task(need, envelope, lambda view: Draft([], {}, anew=True), self._rules.terms(self.program(at)))
-        return self._rules.receipt(self._write(task))
+        return self._rules.receipt(self._writer.write(task))
 
     # ------------------------------------------------------------ writing
-
-    def _must_know(self, member: str) -> Head:
-        head = self._store.load(Need(self._account(member))).head
-        if head is None:
-            raise unknown_member(member)
-        return head
-
-    def _record(self, fact: Fact, tier: str | None) -> Posting:
-        """Write a fact, to the account in which its member's facts go now, with its part of the budgets reserved."""
-        reserved = self._reserve_budgets(fact, tier) if isinstance(fact, Order | Activity) else {}
-        account: str | None = None
-        elsewhere: Mapping[str, Sequence[Record]] = {}
-        while True:
-            task = self._rules.fact_task(fact, tier, account=account, elsewhere=elsewhere, reserved=reserved)
-            try:
-                posting = self._write(task)
-                break
-            except Moved as moved:
-                account = self._account(moved.into)
-            except Absorbed as absorbed_members:
-                ref = ref_of(fact)
-                elsewhere = {
-                    member: tuple(self._store.load(Need(self._account(member), refs=(ref or "",))).records.values())
-                    for member in absorbed_members.members
-                }
-        self._settle_budgets(posting, fact, reserved)
-        return posting
-
-    # ------------------------------------------------------------ two accounts
-
-    def _hand_over(self, task: Task) -> Receipt:
-        """Write the sending side, then the receiving one, then note on the first that it arrived."""
-        posting = self._write(task)
-        receipt = self._rules.receipt(posting)
-        outcome = json.loads(posting.record.outcome)
-        if posting.record.status == "applied":
-            self._take_in(task.need.account, posting.record, {"kind": posting.record.kind, "to": outcome["to"]})
-        return receipt
-
-    def _take_in(self, account: str, sent: Record, value: Mapping[str, Any]) -> None:
-        other, member = self._account(value["to"]), account.partition("/")[2]
-        self._write(TAKES_IN[value["kind"]](other, member, sent))
-        self._write(arrived(account, sent.key.removeprefix("key:"), sent.at))
-
-    # ------------------------------------------------------------ pools
-
-    def _pool(self, kind: str, name: str) -> str:
-        return f"{self.name}~{kind}/{name}"
-
-    def _used(self, pool: str) -> int:
-        item = self._store.load(Need(pool, items=(("count", "used"),))).items.get(("count", "used"))
-        return 0 if item is None or item.value is None else int(json.loads(item.value))
-
-    def _reserve_budgets(self, fact: Order | Activity, tier: str | None) -> dict[str, tuple[int, int]]:
-        """Reserve what the fact would take of each campaign budget: name -> (reserved, the budget's points)."""
-        program = self.program(fact.at)
-        limits = {rule.budget.name: rule.budget.points for rule in program.earning if rule.budget is not None}
-        if not limits:
-            return {}
-        wanted = dict(self.preview(fact, tier=tier).counts)
-        reserved = {}
-        for name, limit in limits.items():
-            want, got = wanted.get(f"budget/{name}", 0), 0
-            key, at = f"{fact.member}/{key_of(fact)}", to_us(fact.at)
-            # What was reserved before an interruption is used up in the pool, and still ours.
-            if want or self._store.load(Need(self._pool("budget", name), keys=(key,))).records:
-                task = reserve(self._pool("budget", name), key, at, want, limit, wire.fingerprint(fact))
-                got = json.loads(self._write(task).record.outcome)["reserved"]
-            reserved[name] = (got, limit)
-        return reserved
-
-    def _settle_budgets(self, posting: Posting, fact: Fact, reserved: Mapping[str, tuple[int, int]]) -> None:
-        """Give back to the budgets what was reserved and not given, and what was taken back."""
-        changes = json.loads(posting.record.outcome).get("budgets", {})
-        for name in {*reserved, *changes}:
-            rest = reserved.get(name, (0, 0))[0] - changes.get(name, 0)
-            if rest > 0:
-                key = f"{posting.member}/{key_of(fact)}:rest"
-                self._write(give_back(self._pool("budget", name), key, posting.record.at, rest))
-
-    def _redeem_from_stock(self, command: commands.Redeem, task: Task, program: Program) -> Receipt:
-        """Redeem a reward of which there are only so many: one is reserved first, and given back if it is refused."""
-        reward = next((each for each in program.rewards if each.name == command.reward), None)
-        if not isinstance(reward, Reward) or reward.stock is None:
-            return self._rules.receipt(self._write(task))
-        pool, key, at = self._pool("stock", reward.name), f"{command.member}/{command.key}", to_us(command.at)
-        taken = self._write(reserve(pool, key, at, 1, reward.stock, task.envelope.fingerprint))
-        if not json.loads(taken.record.outcome)["reserved"]:
-            raise Refused("out_of_stock", f"no {reward.name} is left")
-        posting = self._write(task)
-        if posting.record.status == "refused":
-            self._write(give_back(pool, key + ":rest", at, 1))
-        return self._rules.receipt(posting)
-
-    def _write(self, task: Task) -> Posting:
-        """Load, decide, append; again where another writer was faster or the answer was lost."""
-        unknown = 0
-        for attempt in range(ATTEMPTS):
-            hint = self._store.exclusive(task.need.account) if attempt else nullcontext()
-            try:
-                with hint:
-                    session = Session(self._store, task.need)
-                    self._switch_terms(session, task.need.account, task.envelope.at)
-                    posting = session.run(task, self._now())
-                    session.flush()
-                return posting
-            except StaleVersion:
-                pause(attempt)
-            except OutcomeUnknown:
-                unknown += 1
-                if unknown > UNKNOWN:
-                    raise
-                pause(attempt)
-        raise StoreBusy(
-            f"{task.need.account} was changed by others {ATTEMPTS} times in a row; try again with the same key"
-        )
-
-    def _switch_terms(self, session: Session, account: str, at: int) -> None:
-        """Where a later version switched expiry on, give lots that had none their full term, once an account."""
-        for switch in self._rules.switches:
-            if switch.at <= at and account.startswith(self.name + "/"):
-                session.run(self._rules.switch_task(account, switch), self._now())
-
-    def _book_switches(self, member: str, at: int) -> None:
-        if any(switch.at <= at for switch in self._rules.switches):
-            self._must_know(member)
-            session = Session(self._store, Need(self._account(member)))
-            self._switch_terms(session, self._account(member), at)
-            session.flush()
-
-    def _now(self) -> int:
-        return to_us(instant(self._clock(), "clock()"))
-
-    def _record_batch(self, facts: Sequence[Fact]) -> Iterator[Receipt]:
-        """Record facts account by account, each account loaded once and appended once, all in one durable step."""
-        if any(rule.budget is not None for program in self._rules.versions.values() for rule in program.earning):
-            for fact in facts:  # a budget is a stream of its own, which all members share
-                yield self.record(fact)
-            return
-        tasks = [self._rules.fact_task(fact, None) for fact in facts]
-        by_account: dict[str, list[int]] = {}
-        for place, task in enumerate(tasks):
-            by_account.setdefault(task.need.account, []).append(place)
-        postings: dict[int, Posting] = {}
-        sessions = []
-        error: Exception | None = None
-        first_bad = len(facts)
-        for places in by_account.values():
-            last = max(tasks[place].envelope.at for place in places)
-            session = Session(self._store, union([tasks[place].need for place in places])._replace(due=last))
-            for place in places:
-                if place > first_bad:
-                    break
-                try:
-                    postings[place] = session.run(tasks[place], self._now())
-                except (Moved, Absorbed, StaleVersion):  # merged, or overtaken: as if it had come alone
-                    with suppress(StaleVersion):
-                        session.flush()
-                    session = Session(self._store, tasks[place].need)
-                    postings[place] = self._record(facts[place], None)
-                except LoyaltyError as wrong:
-                    error, first_bad = wrong, place
-                    break
-            sessions.append((session, places))
-        commits = [(commit, places) for session, places in sessions if (commit := session.commit()) is not None]
-        outcomes = self._store.append_many([commit for commit, _ in commits])
-        for (_, places), outcome in zip(commits, outcomes, strict=True):
-            if outcome is None:
-                continue
-            if not outcome.retry:
-                raise outcome
-            for place in places:  # another writer was faster: one by one
-                if place < first_bad:
-                    postings[place] = self._write(tasks[place])
-        for place in range(first_bad):
-            yield self._rules.receipt(postings[place], facts[place])
-        if error is not None:
-            raise error
 
     # ------------------------------------------------------------ reading
 
@@ -663,7 +459,7 @@ class Club:
     def _books(self, member: str, at: datetime, known_at: datetime | None, lots: bool = False) -> Books:
         """Return the books at an instant: those that are kept, moved on, or folded anew for the past."""
         until = to_us(instant(at))
-        self._book_switches(member, until)
+        self._writer.book_switches(member, until)
         if known_at is not None:
             return self._everything(member, at, known_at)[1]
         need = Need(self._account(member), due=until, kinds=("hold",), open_lots=lots)

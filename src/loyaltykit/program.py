@@ -55,7 +55,6 @@ NetOrGross = Literal["net", "gross"]
 Stacking = Literal["multiply", "additive", "best"]
 Shortfall = Literal["debt", "clamp", "clamp_keep_receivable"]
 HoldPolicy = Literal["pinned", "unpinned"]
-EarnTier = Literal["at_start", "include_current"]
 ValidityFrom = Literal["activation", "earning"]
 
 
@@ -216,7 +215,6 @@ class Program:
         default="pro_rata", converter=one_of("program.reward_back", RewardBack), kw_only=True
     )
     hold: HoldPolicy = attrs.field(default="pinned", converter=one_of("program.hold", HoldPolicy), kw_only=True)
-    earn_tier: EarnTier = attrs.field(default="at_start", converter=one_of("program.earn_tier", EarnTier), kw_only=True)
     agents: tuple[str, ...] = attrs.field(default=(), converter=texts("program.agents"), kw_only=True)
     version: int = attrs.field(default=1, converter=count("program.version", 1), kw_only=True)
     effective_from: datetime | None = attrs.field(

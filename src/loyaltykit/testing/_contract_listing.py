@@ -1,7 +1,5 @@
 """The laws of a store about what spans accounts, and about its end."""
 
-
-
 from __future__ import annotations
 
 from collections.abc import Callable

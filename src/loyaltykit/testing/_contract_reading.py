@@ -1,7 +1,5 @@
 """The laws of a store about what comes back of an account: one view, rows as given, all that a `Need` asks for."""
 
-
-
 from __future__ import annotations
 
 import threading

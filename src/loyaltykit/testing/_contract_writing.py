@@ -1,7 +1,5 @@
 """The laws of a store about what is appended: the stream, the whole commit, the version check, the key."""
 
-
-
 from __future__ import annotations
 
 from functools import partial

@@ -274,6 +274,11 @@ class Ledger:
         self.sums[unit, "clawed_back"] += pending + own + others + as_debt
         self.settle(unit)
 
+    def take_back(self, name: str, points: int) -> None:
+        """Take back so many points that were given by hand."""
+        if name in self.lots:
+            self.claw_back(self.lots[name], min(points, self.lots[name].stands))
+
     def give_again(self, lot: Lot, points: int, source: str) -> None:
         """Let more of an award stand: first what was taken back elsewhere, then of the lot, then what never was."""
         unit = lot.unit

@@ -61,6 +61,10 @@ def instants_from(begin: datetime, steer: Iterable[datetime] = ()) -> SearchStra
     return soon if not later else st.one_of(soon, st.sampled_from(later))
 
 
+ANY_TIME = instants()
+"""Any full hour of the first two days."""
+
+
 # ---------------------------------------------------------------- programs
 
 
@@ -114,7 +118,9 @@ def lines(draw: DrawFn) -> tuple[Line, ...]:
 def tenders(draw: DrawFn, total: int, keys: Sequence[str] = ()) -> tuple[Tender, ...]:
     """Draw the parts of a payment of `total`: points of their own or under one of `keys`, cash, or nothing named."""
     parts: list[Tender] = []
-    for key in draw(st.lists(st.sampled_from([None, *keys]), max_size=2, unique=True)):
+    for key in draw(st.lists(st.sampled_from([None, *keys]), max_size=2)):
+        if key is not None and any(part.key == key for part in parts):
+            continue
         rest = total - int(sum(part.amount for part in parts))
         parts.append(points(draw(SMALL), draw(st.integers(0, min(6, rest))), key))
     if draw(st.booleans()) and (rest := total - int(sum(part.amount for part in parts))):
@@ -124,17 +130,17 @@ def tenders(draw: DrawFn, total: int, keys: Sequence[str] = ()) -> tuple[Tender,
 
 @st.composite
 def orders(
-    draw: DrawFn, member: str = "ann", id: str = "1", at: SearchStrategy[datetime] | None = None, keys: Sequence[str] = ()
+    draw: DrawFn, member: str = "ann", id: str = "1", at: SearchStrategy[datetime] = ANY_TIME, keys: Sequence[str] = ()
 ) -> Order:
     """Draw an order at whole prices, now and then a draft, now and then paid with points."""
     bought = draw(lines())
     paid = draw(tenders(int(sum(line.net for line in bought)), keys)) if draw(st.booleans()) else ()
     state: Any = draw(st.sampled_from(["paid", "paid", "paid", "placed", "draft"]))
-    return Order(id, member, draw(at or instants()), bought, tenders=paid, state=state)
+    return Order(id, member, draw(at), bought, tenders=paid, state=state)
 
 
 @st.composite
-def revisions(draw: DrawFn, order: Order, revision: int, at: SearchStrategy[datetime] | None = None) -> Order:
+def revisions(draw: DrawFn, order: Order, revision: int, at: SearchStrategy[datetime] = ANY_TIME) -> Order:
     """Draw a changed or cancelled order, in force from an instant not before the order's own."""
     changed = draw(st.booleans())
     bought = draw(lines()) if changed else order.lines
@@ -148,13 +154,13 @@ def revisions(draw: DrawFn, order: Order, revision: int, at: SearchStrategy[date
         tenders=paid,
         state=draw(st.sampled_from(["paid", "paid", "cancelled"])),
         revision=revision,
-        revised_at=max(order.at, draw(at or instants())),
+        revised_at=max(order.at, draw(at)),
     )
 
 
 @st.composite
 def refunds(
-    draw: DrawFn, member: str, order: str, id: str = "1", at: SearchStrategy[datetime] | None = None
+    draw: DrawFn, member: str, order: str, id: str = "1", at: SearchStrategy[datetime] = ANY_TIME
 ) -> Refund:
     """Draw a refund: whole, by line, or by amount. It may be more than is left of the order."""
     what = draw(st.sampled_from(["whole", "lines", "lines", "amount"]))
@@ -164,22 +170,22 @@ def refunds(
         taken = {sku: draw(st.integers(1, 2)) for sku in chosen}
     if what == "amount":
         amount = f"{draw(st.integers(1, 12))}.{draw(st.sampled_from(['00', '50', '99']))}"
-    return Refund(id, member, order, draw(at or instants()), taken, amount)
+    return Refund(id, member, order, draw(at), taken, amount)
 
 
 def reversals(
-    member: str, order: str, refund: str, id: str = "1", at: SearchStrategy[datetime] | None = None
+    member: str, order: str, refund: str, id: str = "1", at: SearchStrategy[datetime] = ANY_TIME
 ) -> SearchStrategy[Reversal]:
     """Draw the reversal of a refund."""
-    return (at or instants()).map(lambda when: Reversal(id, member, order, refund, when))
+    return at.map(lambda when: Reversal(id, member, order, refund, when))
 
 
 def activities(
-    member: str, id: str = "1", at: SearchStrategy[datetime] | None = None, order: str | None = None
+    member: str, id: str = "1", at: SearchStrategy[datetime] = ANY_TIME, order: str | None = None
 ) -> SearchStrategy[Activity]:
     """Draw a review, or, where an order is named, its delivery."""
     name = "review" if order is None else "delivered"
-    return (at or instants()).map(lambda when: Activity(id, member, name, when, order=order))
+    return at.map(lambda when: Activity(id, member, name, when, order=order))
 
 
 # ---------------------------------------------------------------- commands

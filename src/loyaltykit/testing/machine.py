@@ -1,0 +1,517 @@
+"""A stateful machine that drives a `Club` over several stores at once, and compares each step with a plain model.
+
+In a test module of your own::
+
+    class MyMachine(ClubMachine):
+        makers = (MemoryStore, MyStore)
+
+    TestMyMachine = MyMachine.TestCase
+
+Whatever it does, it does on every store, with the same answers and the same rows to follow; faults are injected into
+all stores but the first. After each step the books are proved against the fold of their records, against the entries,
+and against `loyaltykit.testing.model`, now, in the past, in the future, and as known earlier. Needs the extra ``test``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+import attrs
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from loyaltykit import commands
+from loyaltykit.calendar import from_us
+from loyaltykit.club import Club
+from loyaltykit.commands import Command
+from loyaltykit.errors import (
+    InputError,
+    InsufficientPoints,
+    KeyReused,
+    LoyaltyError,
+    OutcomeUnknown,
+    RefundTooLarge,
+    Refused,
+    StoreBusy,
+    UnknownMember,
+)
+from loyaltykit.facts import Order, Refund
+from loyaltykit.journal import NEVER, Context, Need
+from loyaltykit.ledger import Balance, verify
+from loyaltykit.program import Program
+from loyaltykit.stores.memory import MemoryStore
+from loyaltykit.stores.protocol import Store
+from loyaltykit.stories import key_of
+from loyaltykit.testing import strategies as draw
+from loyaltykit.testing._ledger_model import FAR, Ledger
+from loyaltykit.testing.faults import FaultyStore, seeded
+from loyaltykit.testing.model import Answer, Fact, Impossible, Model
+
+MEMBERS = ("ann", "bob")
+
+
+class ClubMachine(RuleBasedStateMachine):
+    """Rules and invariants; subclass it and say in `makers` how to make the stores."""
+
+    makers: ClassVar[Sequence[Callable[[], Store]]] = (MemoryStore, MemoryStore)
+    faults: ClassVar[float] = 0.1
+    steps: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clubs: list[Club] = []
+        self.stores: list[Store] = []
+
+    def teardown(self) -> None:
+        """Close the stores."""
+        for store in self.stores:
+            store.close()
+
+    @initialize(program=draw.programs(), seed=st.integers(0, 99))
+    def begin(self, program: Program, seed: int) -> None:
+        """Open a club on every store."""
+        self.program = program
+        self.clock = self.now = draw.EPOCH
+        self.models = {member: Model(program) for member in MEMBERS}
+        self.recorded_at = dict.fromkeys(MEMBERS, draw.EPOCH)
+        self.number = 0
+        self.orders: list[Order] = []
+        self.refunds: list[Refund] = []
+        self.keys: dict[str, list[Command]] = {member: [] for member in MEMBERS}
+        self.done: list[tuple[str, Any, Any]] = []
+        self.seen: dict[str, Context] = {}
+        self.stores = [make() for make in self.makers]
+        served = [
+            store if not place else FaultyStore(store, seeded(seed, self.faults))
+            for place, store in enumerate(self.stores)
+        ]
+        self.clubs = [Club(program, store, clock=lambda: self.clock) for store in served]
+
+    # ------------------------------------------------------------ doing things on every store
+
+    def everywhere(self, do: Callable[[Club], Any]) -> Any:
+        """Do something in every club, again where its store was busy; all must answer the same."""
+        type(self).steps[type(self).__name__] += 1
+        answers = [self.answer(do, club) for club in self.clubs]
+        assert all(answer == answers[0] for answer in answers), f"the stores answer {answers}"
+        return answers[0]
+
+    def answer(self, do: Callable[[Club], Any], club: Club) -> Any:
+        """Return what came, or the error as a value."""
+        for _ in range(50):
+            try:
+                return do(club)
+            except (StoreBusy, OutcomeUnknown):
+                continue
+            except Refused as error:
+                return error.reason, str(error)
+            except LoyaltyError as error:
+                return type(error), str(error)
+        raise AssertionError("the store stayed busy")
+
+    def id(self) -> str:
+        """Return a new id."""
+        self.number += 1
+        return str(self.number)
+
+    def when(self, data: st.DataObject, member: str) -> datetime:
+        """Draw an instant: mostly now or a little later, sometimes any, often where something happens by itself."""
+        edges = self.edges(member)
+        if data.draw(st.integers(0, 3)):
+            self.now = data.draw(draw.instants_from(self.now, edges))
+            return self.now
+        return data.draw(draw.instants(edges))
+
+    def edges(self, member: str) -> set[datetime]:
+        """Return the instants that matter: of the lots and holds, and of what was recorded."""
+        model = self.models[member]
+        edges = model.ledger(self.now).edges()
+        return {each for each in edges if each < draw.hour(500)} | {record.what.at for record in model.records[-4:]}
+
+    def member(self, data: st.DataObject) -> str:
+        """Draw a member, mostly the first."""
+        return data.draw(st.sampled_from([MEMBERS[0], MEMBERS[0], MEMBERS[0], MEMBERS[1]]))
+
+    def stamp(self, member: str) -> datetime:
+        """Return when the next record is made: the clock, but never before the last one."""
+        return max(self.clock, self.recorded_at[member])
+
+    def record(self, fact: Fact, many: bool = False) -> None:
+        """Record a fact everywhere; the model says what should come of it."""
+        key, member = key_of(fact), fact.member
+        answer = self.everywhere(lambda club: club.record(fact))
+        try:
+            self.models[member].record(fact, key, self.stamp(member))
+        except Impossible:
+            assert answer[0] in (RefundTooLarge, InputError), f"{fact} was answered {answer}"
+            self.unchanged(member)
+            return
+        assert answer.key == key, f"{fact} was answered {answer}"
+        self.recorded_at[member] = self.stamp(member)
+        self.done.append(("record", fact, answer))
+
+    def do(self, command: Command) -> None:
+        """Give a command everywhere; the model says whether it can be done."""
+        member = command.member
+        model = self.models[member]
+        head = self.context(member).head
+        answer = self.everywhere(lambda club: club.do(command))
+        if head is None and not isinstance(command, commands.Earn | commands.Open):
+            assert answer[0] is UnknownMember
+            return
+        at = from_us(head.at) if head is not None else draw.EPOCH - timedelta(days=9)
+        expected = model.decide(command, self.stamp(member), at)
+        said = f"{command}\n was answered {answer}\n and should be {expected}"
+        if expected.status == "invalid":
+            assert answer[0] in (InputError, RefundTooLarge), said
+            self.unchanged(member)
+            return
+        self.recorded_at[member] = self.stamp(member)
+        self.done.append(("do", command, answer))
+        if expected.status == "refused":
+            assert answer[0] == expected.reason, said
+            if expected.reason == "insufficient_points":
+                assert f"{expected.needed} {_unit(command, model)} are needed and {expected.available} are" in answer[1], said
+            self.refused(member)
+        else:
+            assert not isinstance(answer, tuple), said
+            self.keys[member].append(command)
+
+    def context(self, member: str, place: int = 0) -> Context:
+        """Return everything that a store has of a member."""
+        return self.stores[place].load(Need(f"{self.program.name}/{member}", everything=True))
+
+    def unchanged(self, member: str) -> None:
+        """Assert that what was not accepted left no trace."""
+        if member in self.seen:
+            assert self.seen[member] == _plain(self.context(member)), "something that was refused changed the books"
+
+    def refused(self, member: str) -> None:
+        """Assert that a refusal was remembered and moved nothing but what time moves."""
+        before, after = self.seen.get(member), self.context(member)
+        if before is not None:
+            assert len(after.records) == len(before.records) + 1
+            by_itself = {"expire", "activate", "release", "repay", "claw_back"}
+            assert {entry.kind for entry in after.entries[len(before.entries) :]} <= by_itself
+
+    # ------------------------------------------------------------ facts
+
+    @rule(data=st.data())
+    def order(self, data: st.DataObject) -> None:
+        """Record an order, now and then paid with what was redeemed or is held."""
+        member = self.member(data)
+        at = self.when(data, member)
+        named = [
+            command.key
+            for command in self.keys[member]
+            if isinstance(command, commands.Redeem | commands.Hold) and command.at <= at
+        ]
+        order = data.draw(draw.orders(member, self.id(), st.just(at), named[-2:]))
+        self.orders.append(order)
+        self.record(order)
+
+    @precondition(lambda self: self.orders)
+    @rule(data=st.data())
+    def revise(self, data: st.DataObject) -> None:
+        """Record a change or a cancellation, perhaps before what it changes."""
+        order = data.draw(st.sampled_from(self.orders[-4:]))
+        known = [each.revision for each in self.orders if each.id == order.id]
+        revision = data.draw(st.sampled_from([each for each in range(2, 6) if each not in known] or [9]))
+        if revision not in known:
+            changed = data.draw(draw.revisions(order, revision, st.just(self.when(data, order.member))))
+            self.orders.append(changed)
+            self.record(changed)
+
+    @rule(data=st.data())
+    def refund(self, data: st.DataObject) -> None:
+        """Record a refund of an order, perhaps of one that will be heard of later."""
+        member = self.member(data)
+        coming = str(self.number + data.draw(st.integers(2, 4)))
+        known = [order.id for order in self.orders if order.member == member]
+        of = data.draw(st.sampled_from([*known[-3:], *known[-3:], *known[-3:], coming]))
+        refund = data.draw(draw.refunds(member, of, self.id(), st.just(self.when(data, member))))
+        self.refunds.append(refund)
+        self.record(refund)
+
+    @precondition(lambda self: self.refunds)
+    @rule(data=st.data())
+    def reverse(self, data: st.DataObject) -> None:
+        """Record that a refund did not stand."""
+        refund = data.draw(st.sampled_from(self.refunds[-4:]))
+        at = st.just(self.when(data, refund.member))
+        self.record(data.draw(draw.reversals(refund.member, refund.order, refund.id, self.id(), at)))
+
+    @rule(data=st.data())
+    def act(self, data: st.DataObject) -> None:
+        """Record a review, or the delivery of an order."""
+        member = self.member(data)
+        known = [order.id for order in self.orders if order.member == member]
+        of = data.draw(st.sampled_from([None, *known[-3:]]))
+        self.record(data.draw(draw.activities(member, self.id(), st.just(self.when(data, member)), of)))
+
+    @rule(data=st.data())
+    def record_many(self, data: st.DataObject) -> None:
+        """Record some facts in one batch on one store, and one by one on the others: nothing differs."""
+        facts: list[Fact] = []
+        for _ in range(data.draw(st.integers(1, 4))):
+            member = self.member(data)
+            at = st.just(self.when(data, member))
+            known = [order for order in self.orders if order.member == member]
+            what = data.draw(st.sampled_from(["order", "activity", "repeat", "delivery"]))
+            if what == "repeat" and known:
+                facts.append(known[-1])
+            elif what == "delivery" and known:
+                facts.append(data.draw(draw.activities(member, self.id(), at, known[-1].id)))
+            elif what == "order":
+                order = data.draw(draw.orders(member, self.id(), at))
+                self.orders.append(order)
+                facts.append(order)
+            else:
+                facts.append(data.draw(draw.activities(member, self.id(), at)))
+        batched = self.answer(lambda club: list(club.record_many(facts)), self.clubs[0])
+        type(self).steps[type(self).__name__] += 1
+        for club in self.clubs[1:]:
+            assert batched == [self.answer(lambda club, fact=fact: club.record(fact), club) for fact in facts]
+        for fact in facts:
+            self.models[fact.member].record(fact, key_of(fact), self.stamp(fact.member))
+        for fact in facts:
+            self.recorded_at[fact.member] = self.stamp(fact.member)
+
+    # ------------------------------------------------------------ commands
+
+    @rule(data=st.data())
+    def give(self, data: st.DataObject) -> None:
+        """Bring points in."""
+        member = self.member(data)
+        self.do(data.draw(draw.grants(member, self.id(), self.when(data, member), self.units())))
+
+    @rule(data=st.data())
+    def spend(self, data: st.DataObject) -> None:
+        """Spend or hold, often exactly what there is, or one more."""
+        member = self.member(data)
+        at = self.when(data, member)
+        have = self.models[member].ledger(at)
+        self.do(data.draw(draw.spendings(member, self.id(), at, self.units(), have.active("points") - have.debt["points"])))
+
+    @precondition(lambda self: any(self.made(commands.Hold)))
+    @rule(data=st.data())
+    def resolve(self, data: st.DataObject) -> None:
+        """Capture or release a hold."""
+        hold = data.draw(st.sampled_from(self.made(commands.Hold)[-4:]))
+        at = self.when(data, hold.member)
+        self.do(data.draw(draw.resolutions(hold.member, self.id(), at, hold.key)))
+
+    @rule(data=st.data())
+    def correct(self, data: st.DataObject) -> None:
+        """Restore, claw back, or reinstate."""
+        member = self.member(data)
+        at = self.when(data, member)
+        ledger = self.models[member].ledger(max(at, self.now))
+        redeemed, lots = sorted(ledger.spent)[-4:], sorted(lot.name for lot in ledger.lots.values() if lot.expired)
+        earned = [command.key for command in self.made(commands.Earn) if command.member == member][-3:]
+        if redeemed or earned or lots:
+            self.do(data.draw(draw.corrections(member, self.id(), at, redeemed=redeemed, earned=earned, lots=lots[:3])))
+
+    def made(self, kind: Any) -> list[Any]:
+        """Return the commands of a kind that were done."""
+        return [command for member in MEMBERS for command in self.keys[member] if isinstance(command, kind)]
+
+    def units(self) -> list[str]:
+        """Return the names of the units."""
+        return ["points", *(unit.name for unit in self.program.units)]
+
+    # ------------------------------------------------------------ again, at another time, by itself
+
+    @precondition(lambda self: self.done)
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        """Do something again, even much later: the first answer comes, and nothing changes."""
+        how, what, answer = data.draw(st.sampled_from(self.done))
+        assert answer == self.everywhere(lambda club: getattr(club, how)(what))
+        self.unchanged(what.member)
+
+    @precondition(lambda self: self.done)
+    @rule(data=st.data(), by=st.integers(1, 3))
+    def reuse_key(self, data: st.DataObject, by: int) -> None:
+        """Use a key for something else: it is refused, and nothing changes."""
+        how, what, _ = data.draw(st.sampled_from(self.done))
+        if isinstance(what, Command):
+            other: Any = commands.Earn(what.member, 10 + by, key=what.key, at=what.at)
+        else:
+            other = attrs.evolve(what, at=what.at - timedelta(hours=by))
+        answer = self.everywhere(lambda club: getattr(club, how)(other))
+        assert answer[0] is KeyReused, f"{other} was answered {answer}"
+        self.unchanged(what.member)
+
+    @rule(data=st.data())
+    def sweep(self, data: st.DataObject) -> None:
+        """Write down what happened by itself; no balance changes by it."""
+        at = self.when(data, MEMBERS[0])
+        self.everywhere(lambda club: club.sweep(at=at))
+        for member in MEMBERS:
+            head = self.context(member).head
+            if head is not None:
+                self.recorded_at[member] = from_us(head.recorded_at)
+
+    @rule(hours=st.sampled_from([-30, -2, 1, 1, 5]))
+    def turn_clock(self, hours: int) -> None:
+        """Let the clock by which things are recorded go on, or jump back."""
+        self.clock += timedelta(hours=hours)
+
+    @rule(data=st.data())
+    def look(self, data: st.DataObject) -> None:
+        """Look at any instant, by what was known at any other."""
+        member = self.member(data)
+        if self.context(member).head is None:
+            return
+        known = st.none() | draw.instants({record.recorded_at for record in self.models[member].records[-9:]})
+        at, known_at = self.when(data, member), data.draw(known)
+        self.compare(member, at, known_at)
+
+    # ------------------------------------------------------------ what holds after every step
+
+    @invariant()
+    def stores_agree(self) -> None:
+        """Every store holds the same rows, which follow from the records and add up; nothing written was changed."""
+        for member in MEMBERS if self.clubs else ():
+            contexts = [_plain(self.context(member, place)) for place in range(len(self.stores))]
+            assert all(context == contexts[0] for context in contexts), "the stores hold different rows"
+            context = contexts[0]
+            before = self.seen.get(member)
+            if context.head is None or context == before:
+                continue
+            if before is not None:
+                assert before.entries == context.entries[: len(before.entries)], "an entry was changed"
+                assert before.records.items() <= context.records.items(), "a record was changed"
+            for place, club in enumerate(self.clubs):
+                problems = club.verify(member) if not place else verify(contexts[place])
+                assert not problems, "\n".join(problems)
+            problems = [*_wrong_rows(context), *_wrong_entries(context)]
+            assert not problems, "\n".join(problems)
+            self.seen[member] = context
+            self.compare(member, from_us(context.head.at), None)
+            for at in {self.now, self.now + timedelta(hours=(7 * self.number) % 60 - 30)}:
+                self.compare(member, at, None)
+
+    def compare(self, member: str, at: datetime, known_at: datetime | None) -> None:
+        """Compare balances, lots and statements at an instant with the model."""
+        ledger = self.models[member].ledger(at, FAR if known_at is None else known_at)
+        club = self.clubs[(self.number + len(self.seen)) % len(self.clubs)]
+        for unit in self.units():
+            balance = club.balance(member, at=at, unit=unit, known_at=known_at)
+            found = {name: getattr(balance, name) for name in ledger.balance(unit)}
+            where = f"{unit} of {member} at {at} as known at {known_at}"
+            assert ledger.balance(unit) == found, _difference(where, ledger.balance(unit), found)
+            assert (balance.unit, balance.at) == (unit, at)
+            _check_law(balance)
+            lots = club.lots(member, at=at, unit=unit, known_at=known_at)
+            shown = [
+                (lot.id, lot.earned_at, lot.active_at or FAR, lot.expires_at or FAR, lot.pending, lot.active, lot.held)
+                for lot in lots
+            ]
+            assert _open_lots(ledger, unit) == shown, f"{where}: lots {shown}, should be {_open_lots(ledger, unit)}"
+            rows = club.statement(member, at=at, unit=unit, known_at=known_at)
+            assert (rows[-1].balance if rows else 0) == balance.balance + balance.pending
+            assert all(row.at <= at for row in rows)
+            assert [row.at for row in rows] == sorted(row.at for row in rows), f"{where}: rows out of order"
+
+
+# ---------------------------------------------------------------- what every account's rows keep to
+
+
+def _check_law(balance: Balance) -> None:
+    """Assert the law of conservation in its public form, and that nothing is below zero."""
+    came = balance.earned + balance.restored + balance.reinstated + balance.transferred_in + balance.adjusted_up
+    went = balance.redeemed + balance.expired + balance.clawed_back + balance.transferred_out + balance.adjusted_down
+    assert came == went + balance.active + balance.pending + balance.held - balance.debt, f"not conserved: {balance!r}"
+    assert min(balance.active, balance.pending, balance.held, balance.debt, balance.receivable) >= 0, repr(balance)
+    assert not (balance.active and (balance.debt or balance.receivable)), f"debt was not repaid: {balance!r}"
+
+
+def _wrong_rows(context: Context) -> Iterator[str]:
+    """Yield what is wrong with heads, records and lots by themselves."""
+    head = context.head
+    assert head is not None
+    records = sorted(context.records.values(), key=lambda record: record.version)
+    if [record.version for record in records] != list(range(1, head.version + 1)):
+        yield "the versions have a gap"
+    if [record.recorded_at for record in records] != sorted(record.recorded_at for record in records):
+        yield "recorded time went back"
+    if any(record.at > head.at for record in records):
+        yield "a record lies after the head"
+    for lot in context.lots.values():
+        parts = (lot.pending, lot.active, lot.held, lot.spent, lot.expired, lot.clawed)
+        if min(*parts, lot.owed, lot.excused, lot.forgiven) < 0 or lot.issued != sum(parts):
+            yield f"{lot} does not add up"
+        if head.at >= lot.expires_at and lot.active + lot.pending:
+            yield f"{lot} should have expired by {head.at}"
+        if head.at >= lot.active_at and lot.pending:
+            yield f"{lot} should be active by {head.at}"
+        due = [lot.expires_at] if lot.active or lot.pending else []
+        due += [lot.active_at] if lot.pending else []
+        if lot.due_at != min(due, default=NEVER):
+            yield f"{lot} is due at another instant"
+        if lot.due_at < head.next_at:
+            yield f"{lot} is due before the head says"
+    for (kind, name), item in context.items.items():
+        if kind == "hold" and item.due_at < head.next_at:
+            yield f"the hold {name} ends before the head says"
+
+
+def _wrong_entries(context: Context) -> Iterator[str]:
+    """Yield where the entries do not add up to the rows: the sums of the units, and what each lot holds."""
+    sums: Counter[str] = Counter()
+    lots: Counter[tuple[str, str]] = Counter()
+    for entry in context.entries:
+        sums[entry.unit] += entry.amount
+        for lot, origin, to, quantity in json.loads(entry.uses):
+            if quantity <= 0 or type(quantity) is not int:
+                yield f"{entry} moves {quantity}"
+            lots[lot, origin] -= quantity
+            lots[lot, to] += quantity
+    for unit in {*sums, *context.balances}:
+        row = context.balances.get(unit)
+        there = row.active + row.pending + row.held - row.debt if row is not None else 0
+        if there != sums[unit]:
+            yield f"the entries of {unit} come to {sums[unit]}, the balance to {there}"
+    for lot in context.lots.values():
+        for bucket in ("pending", "active", "held"):
+            if lots[lot.lot, bucket] != getattr(lot, bucket):
+                yield f"the entries leave {lots[lot.lot, bucket]} {bucket} in {lot}"
+
+
+# ---------------------------------------------------------------- small steps
+
+
+def _plain(context: Context) -> Context:
+    """Return a context in one form, whatever the store's containers, without the items that were removed."""
+    return Context(
+        context.head,
+        dict(context.balances),
+        dict(context.records),
+        dict(context.lots),
+        {key: item for key, item in context.items.items() if item.value is not None},
+        tuple(context.entries),
+    )
+
+
+def _open_lots(ledger: Ledger, unit: str) -> list[tuple[Any, ...]]:
+    return [
+        (lot.name, lot.earned_at, lot.active_at, lot.expires_at, lot.pending, lot.active, lot.held)
+        for lot in ledger.of(unit)
+        if lot.pending or lot.active or lot.held
+    ]
+
+
+def _difference(where: str, expected: dict[str, int], found: dict[str, int]) -> str:
+    wrong = [f"{name} {found[name]} (should be {expected[name]})" for name in expected if expected[name] != found[name]]
+    return f"{where}: {', '.join(wrong)}"
+
+
+def _unit(command: Any, model: Model) -> str:
+    hold = model.keys.get(f"key:{getattr(command, 'hold', '')}")
+    return str(getattr(command, "unit", None) or getattr(hold and hold.what, "unit", "points"))

@@ -1,0 +1,243 @@
+"""Writing on behalf of a club: load, decide, append, over as many accounts as a fact or a command touches.
+
+The imperative part behind `loyaltykit.club`. What is decided, and in which order streams are written, is said by the
+pure modules; here it is done, and done again where another writer was faster.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from datetime import datetime
+from typing import Any
+
+from loyaltykit import commands, wire
+from loyaltykit.awards import Award
+from loyaltykit.books import Books
+from loyaltykit.calendar import instant, to_us
+from loyaltykit.decisions import Receipt
+from loyaltykit.earning import award, counters
+from loyaltykit.errors import LoyaltyError, OutcomeUnknown, Refused, StaleVersion, StoreBusy
+from loyaltykit.facts import Activity, Fact, Order
+from loyaltykit.handover import TAKES_IN, arrived, give_back, reserve
+from loyaltykit.journal import Head, Need, Record
+from loyaltykit.ledger import Posting
+from loyaltykit.program import Program
+from loyaltykit.rewards import Reward
+from loyaltykit.rulebook import Absorbed, Moved, Rulebook, count_items, counted, unknown_member
+from loyaltykit.session import Session, Task, pause, union
+from loyaltykit.stores.protocol import Store
+from loyaltykit.stories import key_of, ref_of
+
+ATTEMPTS = 60
+"""How often a write that others overtook is decided again before `StoreBusy` is raised."""
+
+UNKNOWN = 3
+"""How often a write whose answer was lost is repeated, with the same key, before `OutcomeUnknown` is raised."""
+
+
+class Writer:
+    """All writing to one program's streams in one store."""
+
+    def __init__(self, rules: Rulebook, store: Store, clock: Callable[[], datetime]) -> None:
+        self.rules = rules
+        self.store = store
+        self._clock = clock
+
+    def head(self, member: str) -> Head:
+        """Return the head of a member's account; `UnknownMember` if there is none."""
+        head = self.store.load(Need(self.rules.account(member))).head
+        if head is None:
+            raise unknown_member(member)
+        return head
+
+    def record(self, fact: Fact, tier: str | None) -> Posting:
+        """Write a fact, to the account in which its member's facts go now, with its part of the budgets reserved."""
+        reserved = self._reserve_budgets(fact, tier) if isinstance(fact, Order | Activity) else {}
+        account: str | None = None
+        elsewhere: Mapping[str, Sequence[Record]] = {}
+        while True:
+            task = self.rules.fact_task(fact, tier, account=account, elsewhere=elsewhere, reserved=reserved)
+            try:
+                posting = self.write(task)
+                break
+            except Moved as moved:
+                account = self.rules.account(moved.into)
+            except Absorbed as absorbed_members:
+                ref = ref_of(fact)
+                elsewhere = {
+                    member: tuple(self.store.load(Need(self.rules.account(member), refs=(ref or "",))).records.values())
+                    for member in absorbed_members.members
+                }
+        self._settle_budgets(posting, fact, reserved)
+        return posting
+
+    def preview(self, fact: Order | Activity, tier: str | None) -> Award:
+        """Return what a fact would earn now, with what has been counted under caps and budgets so far."""
+        program = self.rules.program(fact.at)
+        names = counters(program, fact)
+        used: Mapping[str, int] = {}
+        if names:
+            context = self.store.load(Need(self.rules.account(fact.member), items=count_items(names)))
+            used = counted(Books(items=context.items), names)
+        for rule in program.earning:
+            if rule.budget is not None:
+                used = {**used, f"budget/{rule.budget.name}": self.used(self.pool("budget", rule.budget.name))}
+        return award(program, fact, tier=tier, used=used)
+
+    # ------------------------------------------------------------ two accounts
+
+    def hand_over(self, task: Task) -> Receipt:
+        """Write the sending side, then the receiving one, then note on the first that it arrived."""
+        posting = self.write(task)
+        receipt = self.rules.receipt(posting)
+        outcome = json.loads(posting.record.outcome)
+        if posting.record.status == "applied":
+            self.take_in(task.need.account, posting.record, {"kind": posting.record.kind, "to": outcome["to"]})
+        return receipt
+
+    def take_in(self, account: str, sent: Record, value: Mapping[str, Any]) -> None:
+        """Complete what has left an account: write the other side, and note that it arrived."""
+        other, member = self.rules.account(value["to"]), account.partition("/")[2]
+        self.write(TAKES_IN[value["kind"]](other, member, sent))
+        self.write(arrived(account, sent.key.removeprefix("key:"), sent.at))
+
+    # ------------------------------------------------------------ pools
+
+    def pool(self, kind: str, name: str) -> str:
+        """Return the name of a pool's stream."""
+        return f"{self.rules.name}~{kind}/{name}"
+
+    def used(self, pool: str) -> int:
+        """Return how much of a pool is used."""
+        item = self.store.load(Need(pool, items=(("count", "used"),))).items.get(("count", "used"))
+        return 0 if item is None or item.value is None else int(json.loads(item.value))
+
+    def _reserve_budgets(self, fact: Order | Activity, tier: str | None) -> dict[str, tuple[int, int]]:
+        """Reserve what the fact would take of each campaign budget: name -> (reserved, the budget's points)."""
+        program = self.rules.program(fact.at)
+        limits = {rule.budget.name: rule.budget.points for rule in program.earning if rule.budget is not None}
+        if not limits:
+            return {}
+        wanted = dict(self.preview(fact, tier).counts)
+        reserved = {}
+        for name, limit in limits.items():
+            want, got = wanted.get(f"budget/{name}", 0), 0
+            key, at = f"{fact.member}/{key_of(fact)}", to_us(fact.at)
+            # What was reserved before an interruption is used up in the pool, and still ours.
+            if want or self.store.load(Need(self.pool("budget", name), keys=(key,))).records:
+                task = reserve(self.pool("budget", name), key, at, want, limit, wire.fingerprint(fact))
+                got = json.loads(self.write(task).record.outcome)["reserved"]
+            reserved[name] = (got, limit)
+        return reserved
+
+    def _settle_budgets(self, posting: Posting, fact: Fact, reserved: Mapping[str, tuple[int, int]]) -> None:
+        """Give back to the budgets what was reserved and not given, and what was taken back."""
+        changes = json.loads(posting.record.outcome).get("budgets", {})
+        for name in {*reserved, *changes}:
+            rest = reserved.get(name, (0, 0))[0] - changes.get(name, 0)
+            if rest > 0:
+                key = f"{posting.member}/{key_of(fact)}:rest"
+                self.write(give_back(self.pool("budget", name), key, posting.record.at, rest))
+
+    def redeem_from_stock(self, command: commands.Redeem, task: Task, program: Program) -> Receipt:
+        """Redeem a reward of which there are only so many: one is reserved first, and given back if it is refused."""
+        reward = next((each for each in program.rewards if each.name == command.reward), None)
+        if not isinstance(reward, Reward) or reward.stock is None:
+            return self.rules.receipt(self.write(task))
+        pool, key, at = self.pool("stock", reward.name), f"{command.member}/{command.key}", to_us(command.at)
+        taken = self.write(reserve(pool, key, at, 1, reward.stock, task.envelope.fingerprint))
+        if not json.loads(taken.record.outcome)["reserved"]:
+            raise Refused("out_of_stock", f"no {reward.name} is left")
+        posting = self.write(task)
+        if posting.record.status == "refused":
+            self.write(give_back(pool, key + ":rest", at, 1))
+        return self.rules.receipt(posting)
+
+    def write(self, task: Task) -> Posting:
+        """Load, decide, append; again where another writer was faster or the answer was lost."""
+        unknown = 0
+        for attempt in range(ATTEMPTS):
+            hint = self.store.exclusive(task.need.account) if attempt else nullcontext()
+            try:
+                with hint:
+                    session = Session(self.store, task.need)
+                    self._switch_terms(session, task.need.account, task.envelope.at)
+                    posting = session.run(task, self._now())
+                    session.flush()
+                return posting
+            except StaleVersion:
+                pause(attempt)
+            except OutcomeUnknown:
+                unknown += 1
+                if unknown > UNKNOWN:
+                    raise
+                pause(attempt)
+        raise StoreBusy(
+            f"{task.need.account} was changed by others {ATTEMPTS} times in a row; try again with the same key"
+        )
+
+    def _switch_terms(self, session: Session, account: str, at: int) -> None:
+        """Where a later version switched expiry on, give lots that had none their full term, once an account."""
+        for switch in self.rules.switches:
+            if switch.at <= at and account.startswith(self.rules.name + "/"):
+                session.run(self.rules.switch_task(account, switch), self._now())
+
+    def book_switches(self, member: str, at: int) -> None:
+        """Write down that expiry was switched on, where it was by `at`, before the member's books are read."""
+        if any(switch.at <= at for switch in self.rules.switches):
+            self.head(member)
+            session = Session(self.store, Need(self.rules.account(member)))
+            self._switch_terms(session, self.rules.account(member), at)
+            session.flush()
+
+    def _now(self) -> int:
+        return to_us(instant(self._clock(), "clock()"))
+
+    def record_batch(self, facts: Sequence[Fact]) -> Iterator[Receipt]:
+        """Record facts account by account, each account loaded once and appended once, all in one durable step."""
+        if any(rule.budget is not None for program in self.rules.versions.values() for rule in program.earning):
+            for fact in facts:  # a budget is a stream of its own, which all members share
+                yield self.rules.receipt(self.record(fact, None), fact)
+            return
+        tasks = [self.rules.fact_task(fact, None) for fact in facts]
+        by_account: dict[str, list[int]] = {}
+        for place, task in enumerate(tasks):
+            by_account.setdefault(task.need.account, []).append(place)
+        postings: dict[int, Posting] = {}
+        sessions = []
+        error: Exception | None = None
+        first_bad = len(facts)
+        for places in by_account.values():
+            last = max(tasks[place].envelope.at for place in places)
+            session = Session(self.store, union([tasks[place].need for place in places])._replace(due=last))
+            for place in places:
+                if place > first_bad:
+                    break
+                try:
+                    self._switch_terms(session, tasks[place].need.account, tasks[place].envelope.at)
+                    postings[place] = session.run(tasks[place], self._now())
+                except (Moved, Absorbed, StaleVersion):  # merged, or overtaken: as if it had come alone
+                    with suppress(StaleVersion):
+                        session.flush()
+                    session = Session(self.store, tasks[place].need)
+                    postings[place] = self.record(facts[place], None)
+                except LoyaltyError as wrong:
+                    error, first_bad = wrong, place
+                    break
+            sessions.append((session, places))
+        commits = [(commit, places) for session, places in sessions if (commit := session.commit()) is not None]
+        outcomes = self.store.append_many([commit for commit, _ in commits])
+        for (_, places), outcome in zip(commits, outcomes, strict=True):
+            if outcome is None:
+                continue
+            if not outcome.retry:
+                raise outcome
+            for place in places:  # another writer was faster: one by one
+                if place < first_bad:
+                    postings[place] = self.write(tasks[place])
+        for place in range(first_bad):
+            yield self.rules.receipt(postings[place], facts[place])
+        if error is not None:
+            raise error
