@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from loyaltykit.commands import Draft, Terms, View
+from loyaltykit.errors import StoreUnusable
 from loyaltykit.journal import Commit, Context, Need
 from loyaltykit.ledger import Envelope, Incomplete, Posting, post
 from loyaltykit.stores.protocol import Store
@@ -52,6 +53,10 @@ class Session:
             try:
                 posting = post(self.context, self._need, task.envelope, recorded_at, task.choose, task.terms)
             except Incomplete as more:
+                if more.need == self._need:  # what was asked for was loaded, and was not enough
+                    if self._need.everything:
+                        raise StoreUnusable(f"{self._need.account} refers to what it does not hold; verify it") from more
+                    more.need = more.need._replace(everything=True)
                 self._reload(more.need)
                 continue
             if posting.commit is not None:
