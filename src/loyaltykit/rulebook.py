@@ -146,9 +146,8 @@ class Rulebook:
         member = fact.id if isinstance(fact, Member) else fact.member
         program = self.program(fact.at)
         need = Need(account or self.account(member), keys=(key,))
-        written = wire.canonical(fact)
-        payload = "{}" if isinstance(fact, Member) else written
-        envelope = Envelope(key, kind, at, wire.hashed(written), payload, ref)
+        payload, fingerprint = wire.signed(fact)
+        envelope = Envelope(key, kind, at, fingerprint, "{}" if isinstance(fact, Member) else payload, ref)
         terms = self.terms(program)
         if isinstance(fact, Member):
             need = need._replace(items=(("profile", "member"),))
@@ -299,8 +298,8 @@ class Rulebook:
             draft = decide(command, view)
             return transferred(command, draft, view, at) if isinstance(command, commands.Transfer) else draft
 
-        same = wire.hashed(wire.canonical(command, without=("at", "until")))  # a retry comes later, and is the same
-        envelope = Envelope(key, kind, at, same, wire.dumps(command))
+        payload, fingerprint = wire.signed(command, without=("at", "until"))  # a retry comes later, and is the same
+        envelope = Envelope(key, kind, at, fingerprint, payload)
         return Task(need, envelope, choose, self.terms(program))
 
     def receipt(self, posting: Posting, fact: Fact | None = None) -> Receipt:

@@ -55,7 +55,7 @@ class Session:
             except Incomplete as more:
                 if more.need == self._need:  # what was asked for was loaded, and was not enough
                     if self._need.everything:
-                        raise StoreUnusable(f"{self._need.account} refers to what it does not hold; verify it") from more
+                        raise StoreUnusable(f"{self._need.account} names what it does not hold; verify it") from more
                     more.need = more.need._replace(everything=True)
                 self._reload(more.need)
                 continue

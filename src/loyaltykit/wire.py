@@ -41,9 +41,9 @@ __all__ = [
     "dumps",
     "fingerprint",
     "from_data",
-    "hashed",
     "loads",
     "schema",
+    "signed",
     "to_data",
 ]
 
@@ -110,14 +110,38 @@ def canonical(value: Any, without: Collection[str] = ()) -> str:
     >>> canonical(cash("35.20"))
     '{"amount":"35.2","kind":"cash","type":"tender"}'
     """
-    try:
-        data = {TAG: _root(type(value)), **_own_codec(value).canon(value, 0)}
-    except InputError as error:
-        error.field = _root(type(value)) + error.field
-        raise
+    data = _canonical(value)
     for name in without:
         data.pop(name, None)
     return _CANONICAL.encode(data)
+
+
+def _canonical(value: Any) -> dict[str, Any]:
+    try:
+        return {TAG: _root(type(value)), **_own_codec(value).canon(value, 0)}
+    except InputError as error:
+        error.field = _root(type(value)) + error.field
+        raise
+
+
+def signed(value: Any, without: Collection[str] = ()) -> tuple[str, str]:
+    """Return the `canonical` text of a value, and its fingerprint, for which fields named in `without` do not count.
+
+    >>> from loyaltykit.facts import cash
+    >>> signed(cash("35.20"))[1] == fingerprint(cash("35.2"))
+    True
+    """
+    data = _canonical(value)
+    text = _CANONICAL.encode(data)
+    if not without:
+        return text, _hashed(text)
+    for name in without:
+        data.pop(name, None)
+    return text, _hashed(_CANONICAL.encode(data))
+
+
+def _hashed(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
 
 
 def fingerprint(value: Any) -> str:
@@ -127,12 +151,7 @@ def fingerprint(value: Any) -> str:
     >>> fingerprint(cash("35.20")) == fingerprint(cash("35.2")) != fingerprint(cash("35.21"))
     True
     """
-    return hashed(canonical(value))
-
-
-def hashed(text: str) -> str:
-    """Return the SHA-256 of a text, in hexadecimal: the fingerprint of a value whose `canonical` text is at hand."""
-    return sha256(text.encode()).hexdigest()
+    return _hashed(canonical(value))
 
 
 # ---------------------------------------------------------------- in
