@@ -32,10 +32,10 @@ Use = tuple[str, str, str, int]
 """(lot, from, to, quantity); the lot is "" where no lot is concerned, as for debt."""
 
 # The place of a step among those of one instant. What expires or becomes active at an instant does so before any of
-# them; an order spends before it earns; commands follow, then what an order makes of the holds and redemptions that it
-# names; what changes an order comes last.
-RANK_TERM, RANK_SPEND, RANK_AWARD, RANK_COMMAND, RANK_CAPTURE = 5, 10, 20, 30, 40
-RANK_REVISION, RANK_REFUND = 1_000, 2_000_000_000
+# them; an order spends before it earns, and what changes it follows. Commands were decided on all that, so they come
+# after it; last comes what an order and its refunds make of the holds and redemptions that the order names.
+RANK_TERM, RANK_SPEND, RANK_AWARD, RANK_REVISION = 5, 10, 20, 1_000
+RANK_REFUND, RANK_COMMAND, RANK_CAPTURE = 2_000_000_000, 3_000_000_000, 4_000_000_000
 
 
 class More(Exception):
@@ -106,7 +106,9 @@ class Move(tuple[Any, ...]):
     __slots__ = ()
 
 
-_PLACES = {op: place for place, op in enumerate(("note", "lapse", "term", "spent", "paid", "returned"))}
+_PLACES = {
+    op: place for place, op in enumerate(("note", "lapse", "term", "spent", "paid", "returned", "award", "dates"))
+}
 
 
 def order_key(step: Step, version: int) -> tuple[int, int, int, str, int, str]:

@@ -106,8 +106,7 @@ def view_at(context: Context, need: Need, at: int, blind: bool = False) -> tuple
 def _follows(step: Step, head: Head) -> bool:
     """Say whether a step at the instant of the head comes after all that was recorded of that instant.
 
-    What ranks after commands settles its instant, so commands do unless that is settled, and only what ranks before
-    them can be out of order.
+    Commands come after facts. The little that comes after commands settles its instant.
     """
     return bool(step[0] == head.at > head.settled_at and step[1] >= RANK_COMMAND)
 

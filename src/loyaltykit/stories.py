@@ -212,7 +212,7 @@ def _spending(
             target = 0 if order.state == "draft" else tender.points - points_back
             steps.append([at, RANK_SPEND if first else rank, key, "spent", name, tender.unit, target, *ends])
         else:
-            later = RANK_CAPTURE if first else rank
+            later = RANK_CAPTURE + rank
             if order.state != "draft":
                 paid = tender.key in known.redeemed
                 steps.append([at, later, key, "paid", tender.key, tender.unit, tender.points, of.shortfall, paid])
@@ -243,7 +243,7 @@ def _no_longer_spent(
         if tender.key is None:
             steps.append([at, rank, key, "spent", name, tender.unit, 0, *ends])
         else:
-            steps.append([at, rank, key, "returned", name, tender.unit, tender.points, *ends])
+            steps.append([at, RANK_CAPTURE + rank, key, "returned", name, tender.unit, tender.points, *ends])
     return steps
 
 

@@ -109,8 +109,8 @@ class Ledger:
 
     def balance(self, unit: str) -> dict[str, int]:
         """Return every number that a balance has."""
-        names = ("earned", "restored", "reinstated", "transferred_in", "adjusted_up")
-        names += ("redeemed", "expired", "clawed_back", "transferred_out", "adjusted_down")
+        names = ["earned", "restored", "reinstated", "transferred_in", "adjusted_up"]
+        names += ["redeemed", "expired", "clawed_back", "transferred_out", "adjusted_down"]
         return {
             "active": self.active(unit),
             "pending": sum(lot.pending for lot in self.of(unit)),
@@ -160,7 +160,11 @@ class Ledger:
     def expire(self, unit: str, parts: Iterable[tuple[Lot, int, int]]) -> None:
         """Let parts of lots expire: (lot, active, pending). Holds that no lots back keep less, the newest first."""
         for lot, active, pending in parts:
-            lot.active, lot.pending, lot.expired = lot.active - active, lot.pending - pending, lot.expired + active + pending
+            lot.active, lot.pending, lot.expired = (
+                lot.active - active,
+                lot.pending - pending,
+                lot.expired + active + pending,
+            )
             self.sums[unit, "expired"] += active + pending
         for name in sorted(self.holds, reverse=True):
             hold = self.holds[name]

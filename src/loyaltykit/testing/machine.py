@@ -25,22 +25,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from loyaltykit import commands
-from loyaltykit.calendar import from_us
+from loyaltykit.calendar import from_us, to_us
 from loyaltykit.club import Club
 from loyaltykit.commands import Command
 from loyaltykit.errors import (
     InputError,
-    InsufficientPoints,
     KeyReused,
     LoyaltyError,
     OutcomeUnknown,
     RefundTooLarge,
     Refused,
+    StaleVersion,
     StoreBusy,
     UnknownMember,
 )
-from loyaltykit.facts import Order, Refund
-from loyaltykit.journal import NEVER, Context, Need
+from loyaltykit.facts import Line, Order, Refund, Reversal, points
+from loyaltykit.journal import NEVER, Commit, Context, Head, Need
 from loyaltykit.ledger import Balance, verify
 from loyaltykit.program import Program
 from loyaltykit.stores.memory import MemoryStore
@@ -49,7 +49,7 @@ from loyaltykit.stories import key_of
 from loyaltykit.testing import strategies as draw
 from loyaltykit.testing._ledger_model import FAR, Ledger
 from loyaltykit.testing.faults import FaultyStore, seeded
-from loyaltykit.testing.model import Answer, Fact, Impossible, Model
+from loyaltykit.testing.model import Fact, Impossible, Model
 
 MEMBERS = ("ann", "bob")
 
@@ -77,7 +77,7 @@ class ClubMachine(RuleBasedStateMachine):
         self.program = program
         self.clock = self.now = draw.EPOCH
         self.models = {member: Model(program) for member in MEMBERS}
-        self.recorded_at = dict.fromkeys(MEMBERS, draw.EPOCH)
+        self.recorded_at = dict.fromkeys(MEMBERS, draw.hour(-9_999))
         self.number = 0
         self.orders: list[Order] = []
         self.refunds: list[Refund] = []
@@ -85,11 +85,11 @@ class ClubMachine(RuleBasedStateMachine):
         self.done: list[tuple[str, Any, Any]] = []
         self.seen: dict[str, Context] = {}
         self.stores = [make() for make in self.makers]
-        served = [
-            store if not place else FaultyStore(store, seeded(seed, self.faults))
-            for place, store in enumerate(self.stores)
+        self.served = [
+            _Overtaken(store, seeded(seed, self.faults) if place else ()) for place, store in enumerate(self.stores)
         ]
-        self.clubs = [Club(program, store, clock=lambda: self.clock) for store in served]
+        self.clubs = [Club(program, store, clock=lambda: self.clock) for store in self.served]
+        self.others = [Club(program, store, clock=lambda: self.clock) for store in self.stores]
 
     # ------------------------------------------------------------ doing things on every store
 
@@ -105,7 +105,7 @@ class ClubMachine(RuleBasedStateMachine):
         for _ in range(50):
             try:
                 return do(club)
-            except (StoreBusy, OutcomeUnknown):
+            except (StoreBusy, StaleVersion, OutcomeUnknown):
                 continue
             except Refused as error:
                 return error.reason, str(error)
@@ -143,12 +143,13 @@ class ClubMachine(RuleBasedStateMachine):
     def record(self, fact: Fact, many: bool = False) -> None:
         """Record a fact everywhere; the model says what should come of it."""
         key, member = key_of(fact), fact.member
+        before = _plain(self.context(member))
         answer = self.everywhere(lambda club: club.record(fact))
         try:
             self.models[member].record(fact, key, self.stamp(member))
         except Impossible:
             assert answer[0] in (RefundTooLarge, InputError), f"{fact} was answered {answer}"
-            self.unchanged(member)
+            self.unchanged(member, before)
             return
         assert answer.key == key, f"{fact} was answered {answer}"
         self.recorded_at[member] = self.stamp(member)
@@ -156,47 +157,53 @@ class ClubMachine(RuleBasedStateMachine):
 
     def do(self, command: Command) -> None:
         """Give a command everywhere; the model says whether it can be done."""
+        before = _plain(self.context(command.member))
+        answer = self.everywhere(lambda club: club.do(command))
+        status = self.judge(command, answer, before.head)
+        if status == "invalid":
+            self.unchanged(command.member, before)
+        elif status == "refused":
+            self.refused(command.member, before)
+
+    def judge(self, command: Command, answer: Any, head: Head | None) -> str:
+        """Compare the answer to a command, given where the account had that head, with the model's."""
         member = command.member
         model = self.models[member]
-        head = self.context(member).head
-        answer = self.everywhere(lambda club: club.do(command))
         if head is None and not isinstance(command, commands.Earn | commands.Open):
             assert answer[0] is UnknownMember
-            return
-        at = from_us(head.at) if head is not None else draw.EPOCH - timedelta(days=9)
+            return "invalid"
+        at = from_us(head.at) if head is not None else draw.hour(-9_999)
         expected = model.decide(command, self.stamp(member), at)
         said = f"{command}\n was answered {answer}\n and should be {expected}"
         if expected.status == "invalid":
             assert answer[0] in (InputError, RefundTooLarge), said
-            self.unchanged(member)
-            return
+            return "invalid"
         self.recorded_at[member] = self.stamp(member)
         self.done.append(("do", command, answer))
         if expected.status == "refused":
             assert answer[0] == expected.reason, said
             if expected.reason == "insufficient_points":
-                assert f"{expected.needed} {_unit(command, model)} are needed and {expected.available} are" in answer[1], said
-            self.refused(member)
+                numbers = f"{expected.needed} {_unit(command, model)} are needed and {expected.available} are"
+                assert numbers in answer[1], said
         else:
             assert not isinstance(answer, tuple), said
             self.keys[member].append(command)
+        return expected.status
 
     def context(self, member: str, place: int = 0) -> Context:
         """Return everything that a store has of a member."""
         return self.stores[place].load(Need(f"{self.program.name}/{member}", everything=True))
 
-    def unchanged(self, member: str) -> None:
-        """Assert that what was not accepted left no trace."""
-        if member in self.seen:
-            assert self.seen[member] == _plain(self.context(member)), "something that was refused changed the books"
+    def unchanged(self, member: str, before: Context) -> None:
+        """Assert that what was not accepted, or was done before, left no trace."""
+        assert before == _plain(self.context(member)), "something that was refused, or came again, changed the books"
 
-    def refused(self, member: str) -> None:
+    def refused(self, member: str, before: Context) -> None:
         """Assert that a refusal was remembered and moved nothing but what time moves."""
-        before, after = self.seen.get(member), self.context(member)
-        if before is not None:
-            assert len(after.records) == len(before.records) + 1
-            by_itself = {"expire", "activate", "release", "repay", "claw_back"}
-            assert {entry.kind for entry in after.entries[len(before.entries) :]} <= by_itself
+        after = self.context(member)
+        assert len(after.records) == len(before.records) + 1
+        by_itself = {"expire", "activate", "release", "repay", "claw_back"}
+        assert {entry.kind for entry in after.entries[len(before.entries) :]} <= by_itself
 
     # ------------------------------------------------------------ facts
 
@@ -255,7 +262,7 @@ class ClubMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def record_many(self, data: st.DataObject) -> None:
-        """Record some facts in one batch on one store, and one by one on the others: nothing differs."""
+        """Record some facts in one batch: it is as if they had come one by one."""
         facts: list[Fact] = []
         for _ in range(data.draw(st.integers(1, 4))):
             member = self.member(data)
@@ -272,14 +279,12 @@ class ClubMachine(RuleBasedStateMachine):
                 facts.append(order)
             else:
                 facts.append(data.draw(draw.activities(member, self.id(), at)))
-        batched = self.answer(lambda club: list(club.record_many(facts)), self.clubs[0])
-        type(self).steps[type(self).__name__] += 1
-        for club in self.clubs[1:]:
-            assert batched == [self.answer(lambda club, fact=fact: club.record(fact), club) for fact in facts]
-        for fact in facts:
+        receipts = self.everywhere(lambda club: list(club.record_many(facts)))
+        assert [receipt.key for receipt in receipts] == [key_of(fact) for fact in facts]
+        for fact, receipt in zip(facts, receipts, strict=True):
             self.models[fact.member].record(fact, key_of(fact), self.stamp(fact.member))
-        for fact in facts:
             self.recorded_at[fact.member] = self.stamp(fact.member)
+            self.done.append(("record", fact, receipt))
 
     # ------------------------------------------------------------ commands
 
@@ -295,7 +300,9 @@ class ClubMachine(RuleBasedStateMachine):
         member = self.member(data)
         at = self.when(data, member)
         have = self.models[member].ledger(at)
-        self.do(data.draw(draw.spendings(member, self.id(), at, self.units(), have.active("points") - have.debt["points"])))
+        self.do(
+            data.draw(draw.spendings(member, self.id(), at, self.units(), have.active("points") - have.debt["points"]))
+        )
 
     @precondition(lambda self: any(self.made(commands.Hold)))
     @rule(data=st.data())
@@ -316,6 +323,103 @@ class ClubMachine(RuleBasedStateMachine):
         if redeemed or earned or lots:
             self.do(data.draw(draw.corrections(member, self.id(), at, redeemed=redeemed, earned=earned, lots=lots[:3])))
 
+    @rule(data=st.data())
+    def overtake(self, data: st.DataObject) -> None:
+        """Let another writer come between the load and the append of a command: it is decided again."""
+        member = self.member(data)
+        at = self.when(data, member)
+        have = self.models[member].ledger(at).active("points")
+        first, second = (data.draw(draw.spendings(member, self.id(), at, ("points",), have)) for _ in range(2))
+        behind: dict[int, Any] = {}
+
+        def both(club: Club) -> Any:
+            place = self.clubs.index(club)
+            store = self.served[place]
+
+            def meddle() -> None:
+                behind[place] = self.answer(lambda other: other.do(second), self.others[place])
+
+            store.meddle = meddle
+            try:
+                return club.do(first)
+            finally:
+                store.meddle = None
+
+        head = self.context(member).head
+        answer = self.everywhere(both)
+        if behind:
+            assert len(behind) == len(self.clubs), "one store was overtaken, another was not"
+            assert all(each == behind[0] for each in behind.values())
+            self.judge(second, behind[0], head)
+            head = head and head._replace(at=max(head.at, to_us(at)))
+        self.judge(first, answer, head)
+        if not behind:
+            self.do(second)
+
+    # ------------------------------------------------------------ chains that chance alone would seldom find
+
+    @rule(data=st.data(), lasts=st.sampled_from([1, 2, 4]), held=st.sampled_from([1, 3, 5]))
+    def hold_over_expiry(self, data: st.DataObject, lasts: int, held: int) -> None:
+        """Hold points of a lot that expires before, with or after the hold; then resolve the hold or leave it."""
+        member, at = self.member(data), self.now
+        points = data.draw(draw.SMALL)
+        self.do(commands.Earn(member, points, key=self.id(), at=at, expires_at=at + timedelta(hours=lasts)))
+        ledger = self.models[member].ledger(at)
+        have = max(1, ledger.active("points") - ledger.debt["points"])
+        hold, until = self.id(), at + timedelta(hours=held)
+        count = data.draw(st.sampled_from([have, max(1, have - 1), points]))
+        self.do(commands.Hold(member, count, key=hold, at=at, until=until))
+        if data.draw(st.booleans()):
+            edges = {at + timedelta(hours=lasts), until}
+            self.now = data.draw(draw.instants_from(at, edges))
+            self.do(data.draw(draw.resolutions(member, self.id(), self.now, hold)))
+
+    @rule(data=st.data(), keyed=st.booleans(), held=st.booleans())
+    def pay_and_return(self, data: st.DataObject, keyed: bool, held: bool) -> None:
+        """Pay an order with points: its own, redeemed, or held; then return it in parts, perhaps out of order."""
+        member, at, key = self.member(data), self.now, self.id()
+        count = data.draw(draw.SMALL)
+        if keyed and held:
+            self.do(commands.Hold(member, count, key=key, at=at, until=at + timedelta(hours=2)))
+        elif keyed:
+            self.do(commands.Redeem(member, count, key=key, at=at))
+        of = self.id()
+        named = key if keyed and self.keys[member] and self.keys[member][-1].key == key else None
+        paid = (points(count, data.draw(st.integers(0, 4)), named),)
+        later = [at + timedelta(hours=data.draw(st.integers(0, 9))) for _ in range(3)]
+        bought = (Line("mug", 2, unit_price=5), Line("tea", 1, unit_price=1))
+        facts: list[Fact] = [Order(of, member, at, bought, tenders=paid)]
+        facts.append(Refund(self.id(), member, of, later[0], {"mug": 1}))
+        facts.append(data.draw(draw.refunds(member, of, self.id(), st.just(later[1]))))
+        facts.append(Reversal(self.id(), member, of, facts[data.draw(st.integers(1, 2))].id, max(later)))
+        count = data.draw(st.integers(1, len(facts)))
+        for fact in data.draw(st.permutations(facts[:count])):
+            self.record(fact)
+        self.orders += [fact for fact in facts if isinstance(fact, Order)]
+        self.refunds += [fact for fact in facts[:count] if isinstance(fact, Refund)]
+
+    @rule(data=st.data(), late=st.booleans())
+    def spend_what_goes_back(self, data: st.DataObject, late: bool) -> None:
+        """Earn, spend it all, take the award back, and earn again: what is short is carried or forgiven."""
+        member, at = self.member(data), self.now
+        of = self.id()
+        order = Order(of, member, at, (Line("pot", 1, unit_price=12),))
+        self.orders.append(order)
+        self.record(order)
+        spent = at + timedelta(hours=3)
+        ledger = self.models[member].ledger(spent)
+        have = max(1, ledger.active("points") - ledger.debt["points"])
+        self.do(commands.Redeem(member, data.draw(st.sampled_from([have, max(1, have - 3)])), key=self.id(), at=spent))
+        back = spent + timedelta(hours=data.draw(st.sampled_from([-2, 0, 1])))
+        refund = Refund(self.id(), member, of, back)
+        self.refunds.append(refund)
+        self.record(refund)
+        self.now = max(spent, back)
+        again = self.now if not late else back + timedelta(microseconds=1)
+        self.do(commands.Earn(member, data.draw(draw.SMALL), key=self.id(), at=again))
+        if data.draw(st.booleans()):
+            self.record(Reversal(self.id(), member, of, refund.id, self.now + timedelta(hours=1)))
+
     def made(self, kind: Any) -> list[Any]:
         """Return the commands of a kind that were done."""
         return [command for member in MEMBERS for command in self.keys[member] if isinstance(command, kind)]
@@ -331,8 +435,9 @@ class ClubMachine(RuleBasedStateMachine):
     def repeat(self, data: st.DataObject) -> None:
         """Do something again, even much later: the first answer comes, and nothing changes."""
         how, what, answer = data.draw(st.sampled_from(self.done))
+        before = _plain(self.context(what.member))
         assert answer == self.everywhere(lambda club: getattr(club, how)(what))
-        self.unchanged(what.member)
+        self.unchanged(what.member, before)
 
     @precondition(lambda self: self.done)
     @rule(data=st.data(), by=st.integers(1, 3))
@@ -343,9 +448,10 @@ class ClubMachine(RuleBasedStateMachine):
             other: Any = commands.Earn(what.member, 10 + by, key=what.key, at=what.at)
         else:
             other = attrs.evolve(what, at=what.at - timedelta(hours=by))
+        before = _plain(self.context(what.member))
         answer = self.everywhere(lambda club: getattr(club, how)(other))
         assert answer[0] is KeyReused, f"{other} was answered {answer}"
-        self.unchanged(what.member)
+        self.unchanged(what.member, before)
 
     @rule(data=st.data())
     def sweep(self, data: st.DataObject) -> None:
@@ -379,7 +485,8 @@ class ClubMachine(RuleBasedStateMachine):
         """Every store holds the same rows, which follow from the records and add up; nothing written was changed."""
         for member in MEMBERS if self.clubs else ():
             contexts = [_plain(self.context(member, place)) for place in range(len(self.stores))]
-            assert all(context == contexts[0] for context in contexts), "the stores hold different rows"
+            for context in contexts[1:]:
+                assert context == contexts[0], f"the stores hold different rows: {_different(contexts[0], context)}"
             context = contexts[0]
             before = self.seen.get(member)
             if context.head is None or context == before:
@@ -418,6 +525,18 @@ class ClubMachine(RuleBasedStateMachine):
             assert (rows[-1].balance if rows else 0) == balance.balance + balance.pending
             assert all(row.at <= at for row in rows)
             assert [row.at for row in rows] == sorted(row.at for row in rows), f"{where}: rows out of order"
+
+
+class _Overtaken(FaultyStore):
+    """A store in which, once, something else happens just before an append."""
+
+    meddle: Callable[[], None] | None = None
+
+    def append(self, commit: Commit) -> None:
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            meddle()
+        super().append(commit)
 
 
 # ---------------------------------------------------------------- what every account's rows keep to
@@ -469,7 +588,7 @@ def _wrong_entries(context: Context) -> Iterator[str]:
     for entry in context.entries:
         sums[entry.unit] += entry.amount
         for lot, origin, to, quantity in json.loads(entry.uses):
-            if quantity <= 0 or type(quantity) is not int:
+            if quantity < 0 or (not quantity and entry.kind != "hold") or type(quantity) is not int:
                 yield f"{entry} moves {quantity}"
             lots[lot, origin] -= quantity
             lots[lot, to] += quantity
@@ -497,6 +616,11 @@ def _plain(context: Context) -> Context:
         {key: item for key, item in context.items.items() if item.value is not None},
         tuple(context.entries),
     )
+
+
+def _different(one: Context, other: Context) -> str:
+    parts = [(name, mine, theirs) for name, mine, theirs in zip(Context._fields, one, other, strict=True)]
+    return "; ".join(f"{name} {mine} and {theirs}" for name, mine, theirs in parts if mine != theirs)
 
 
 def _open_lots(ledger: Ledger, unit: str) -> list[tuple[Any, ...]]:

@@ -26,9 +26,9 @@ from loyaltykit.testing._ledger_model import FAR, Ledger, Uses
 Fact = Order | Refund | Reversal | Activity
 Dates = tuple[datetime, datetime, datetime]
 
-# The order of what happens at one instant: an order spends, then earns; commands as they were recorded; what an order
-# makes of holds and redemptions; revisions by number; everything else that concerns an order.
-SPENDS, EARNS, COMMANDS, NAMES, REVISES, CHANGES = range(1, 7)
+# The order of what happens at one instant: an order spends, then earns; revisions by number; everything else that
+# concerns an order; commands as they were recorded; what orders and refunds make of holds and redemptions.
+SPENDS, EARNS, REVISES, CHANGES, COMMANDS, NAMES = range(1, 7)
 PLACES = ("be_active", "spend", "paid", "returned", "award", "deliver")
 
 
@@ -181,10 +181,10 @@ class Model:
             Action(fact.at, EARNS, 0, source, 4, "award", (source, "points", points, dates, source)),
         ]
 
-    def dates(self, at: datetime, unit: str = "points", validity: timedelta | None = None) -> Dates:
+    def dates(self, at: datetime, unit: str = "points", validity: Period | None = None) -> Dates:
         """Return when points earned at an instant are earned, become active, and expire."""
         of = self.program.unit(unit)
-        active, lasts = at, validity or period(of.validity)
+        active, lasts = at, period(validity or of.validity)
         if isinstance(of.activation, OnEvent):
             active = FAR
         elif of.activation is not None:
@@ -192,10 +192,10 @@ class Model:
         begin = active if of.validity_from == "activation" else at
         return at, active, FAR if lasts is None or begin == FAR else begin + lasts
 
-    def delivered(self, dates: Dates, at: datetime, unit: str, validity: timedelta | None) -> tuple[datetime, datetime]:
+    def delivered(self, dates: Dates, at: datetime, unit: str, validity: Period | None) -> tuple[datetime, datetime]:
         """Return when points that waited for an event, which came at `at`, become active and expire."""
         of = self.program.unit(unit)
-        lasts = validity or period(of.validity)
+        lasts = period(validity or of.validity)
         if of.validity_from == "earning":
             return at, dates[2]
         return at, FAR if lasts is None else at + lasts
@@ -210,7 +210,7 @@ class Model:
     # ------------------------------------------------------------ orders
 
     def story(self, order_id: str, records: Sequence[Recorded]) -> tuple[list[Action], int, set[str]]:
-        """Return what an order and everything about it does, what it counts under caps, and refunds that are ignored."""
+        """Return what an order and all about it does, what it counts under caps, and the refunds that are ignored."""
         mine = [record for record in records if _order_of(record.what) == order_id]
         first = next((record for record in mine if isinstance(record.what, Order)), None)
         actions: list[Action] = []
@@ -224,7 +224,9 @@ class Model:
         redeemed: set[str] = set()
         for record in mine:
             redeemed |= record.redeemed
-        for at, phase, among, source, fact in sorted((_placed(record.what) for record in mine), key=lambda row: row[:4]):
+        for at, phase, among, source, fact in sorted(
+            (_placed(record.what) for record in mine), key=lambda row: row[:4]
+        ):
             if isinstance(fact, Order):
                 if order is not None and fact.revision < order.revision:
                     continue
@@ -274,18 +276,18 @@ class Model:
 
     def award(
         self, order: Order, refunds: Sequence[Refund], used: Mapping[str, int]
-    ) -> list[tuple[str, str, int, Dates, int, timedelta | None]]:
+    ) -> list[tuple[str, str, int, Dates, int, Period | None]]:
         """Return an order's lots: name, unit, what stands of it, dates, what was given, its own validity."""
         if order.state in ("draft", "cancelled"):
             return []
         given, now = self.worth(order, []), self.worth(order, refunds)
-        rows: list[tuple[str, str, int, int, timedelta | None]] = []
+        rows: list[tuple[str, str, int, int, Period | None]] = []
         most = self.capped(given[0], used)
         rows.append((f"order:{order.id}", "points", most, now[0], None))
         for rule in self.program.earning:
             if isinstance(rule, PerItem):
-                own = None if not isinstance(rule.validity, Period) else period(rule.validity)
-                name = f"order:{order.id}#stamps" if rule.unit == "stamps" else self.short_lot(order, own)
+                own = rule.validity if isinstance(rule.validity, Period) else None
+                name = f"order:{order.id}#stamps" if own is None else self.short_lot(order, own)
                 rows.append((name, rule.unit, given[1] * rule.points, now[1] * rule.points, own))
         return [
             (name, unit, min(most, left), self.dates(order.at, unit, own), most, own)
@@ -293,11 +295,11 @@ class Model:
             if most
         ]
 
-    def short_lot(self, order: Order, validity: timedelta | None) -> str:
+    def short_lot(self, order: Order, validity: Period) -> str:
         """Return the name of a lot whose dates are not those of its unit."""
         _, active, expires = self.dates(order.at, "points", validity)
-        begin = self.event or str(to_us(active))
-        return f"order:{order.id}#{begin}:{2**63 - 1 if expires == FAR else to_us(expires)}"
+        ends = str(validity) if expires == FAR else str(to_us(expires))
+        return f"order:{order.id}#{self.event or to_us(active)}:{ends}"
 
     def worth(self, order: Order, refunds: Iterable[Refund]) -> tuple[int, int]:
         """Return what the goods that are left give: points for what was paid with money, rounded down once; items."""
@@ -387,11 +389,11 @@ class Model:
                 values: tuple[Any, ...] = (name, part.unit, target, source, grace)
                 actions.append(Action(at, SPENDS if first else phase, among, source, 1, "spend", values))
                 continue
-            later = NAMES if first else phase
+            later = phase * 1_000 + among
             if order.state != "draft" and name in names:
                 values = (name, part.unit, part.points, name in redeemed)
-                actions.append(Action(at, later, among, source, 2, "paid", values))
-            actions.append(Action(at, later, among, source, 3, "returned", (name, back, grace)))
+                actions.append(Action(at, NAMES, later, source, 2, "paid", values))
+            actions.append(Action(at, NAMES, later, source, 3, "returned", (name, back, grace)))
         return actions
 
     # ------------------------------------------------------------ commands
@@ -445,7 +447,9 @@ class Decision:
         if self.end is None:
             return None
         end = self.end.lots
-        return {name: max(0, end[name].active + end[name].expired - lot.expired) for name, lot in self.then.lots.items()}
+        return {
+            name: max(0, end[name].active + end[name].expired - lot.expired) for name, lot in self.then.lots.items()
+        }
 
     def since(self, unit: str) -> int:
         """Return what later commands have left of the balance as a whole."""
@@ -520,11 +524,12 @@ class Decision:
 
     def resolved(self) -> bool:
         """Say whether the hold was captured or released, by anything recorded so far."""
-        for record in self.model.records:
-            if isinstance(record.what, commands.Capture | commands.Release) and record.actions:
-                if record.what.hold == self.command.hold:
-                    return True
-        return self.end is not None and self.command.hold in self.end.spent
+        ended = {
+            record.what.hold
+            for record in self.model.records
+            if isinstance(record.what, commands.Capture | commands.Release) and record.actions
+        }
+        return self.command.hold in ended or (self.end is not None and self.command.hold in self.end.spent)
 
     def capture(self) -> Answer | list[Action]:
         """Spend what a hold set aside."""

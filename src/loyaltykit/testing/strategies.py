@@ -159,9 +159,7 @@ def revisions(draw: DrawFn, order: Order, revision: int, at: SearchStrategy[date
 
 
 @st.composite
-def refunds(
-    draw: DrawFn, member: str, order: str, id: str = "1", at: SearchStrategy[datetime] = ANY_TIME
-) -> Refund:
+def refunds(draw: DrawFn, member: str, order: str, id: str = "1", at: SearchStrategy[datetime] = ANY_TIME) -> Refund:
     """Draw a refund: whole, by line, or by amount. It may be more than is left of the order."""
     what = draw(st.sampled_from(["whole", "lines", "lines", "amount"]))
     taken = amount = None
@@ -235,13 +233,21 @@ def spendings(
 def resolutions(member: str, key: str, at: datetime, hold: str) -> SearchStrategy[Command]:
     """Draw what ends a hold: a capture of all of it or a part, or a release."""
     return st.one_of(
-        st.builds(commands.Capture, st.just(member), st.just(hold), points=st.none() | SMALL, key=st.just(key), at=st.just(at)),
+        st.builds(
+            commands.Capture, st.just(member), st.just(hold), points=st.none() | SMALL, key=st.just(key), at=st.just(at)
+        ),
         st.builds(commands.Release, st.just(member), st.just(hold), key=st.just(key), at=st.just(at)),
     )
 
 
 def corrections(
-    member: str, key: str, at: datetime, *, redeemed: Sequence[str] = (), earned: Sequence[str] = (), lots: Sequence[str] = ()
+    member: str,
+    key: str,
+    at: datetime,
+    *,
+    redeemed: Sequence[str] = (),
+    earned: Sequence[str] = (),
+    lots: Sequence[str] = (),
 ) -> SearchStrategy[Command]:
     """Draw what takes something back: a restore, a clawback, or the reinstatement of an expired lot."""
     named: dict[str, Any] = {"key": st.just(key), "at": st.just(at)}
