@@ -303,13 +303,15 @@ class Books:
             uses = self.spend(row, min(row.debt, row.active), at, "debt")
             row.debt -= sum(use[3] for use in uses)
             self.settled_at = max(self.settled_at, at)
-            self.move(unit, "repay", 0, at, source, uses)
+            if uses:  # what a hold kept alive beyond its date is active for a moment, and repays nothing
+                self.move(unit, "repay", 0, at, source, uses)
         if row.receivable and row.active > 0:
             uses = self.spend(row, min(row.receivable, row.active), at, "clawed")
             taken = sum(use[3] for use in uses)
             row.receivable -= taken
             self.settled_at = max(self.settled_at, at)
-            self.move(unit, "claw_back", -taken, at, source, uses)
+            if uses:
+                self.move(unit, "claw_back", -taken, at, source, uses)
 
     def spend(self, row: Running, amount: int, at: int, to: str) -> list[Use]:
         """Take up to `amount` of what is active, soonest expiring first; return what was taken."""

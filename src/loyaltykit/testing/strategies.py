@@ -161,7 +161,7 @@ def revisions(draw: DrawFn, order: Order, revision: int, at: SearchStrategy[date
 @st.composite
 def refunds(draw: DrawFn, member: str, order: str, id: str = "1", at: SearchStrategy[datetime] = ANY_TIME) -> Refund:
     """Draw a refund: whole, by line, or by amount. It may be more than is left of the order."""
-    what = draw(st.sampled_from(["whole", "lines", "lines", "amount"]))
+    what = draw(st.sampled_from(["whole", "whole", "lines", "lines", "amount"]))
     taken = amount = None
     if what == "lines":
         chosen = draw(st.lists(st.sampled_from(sorted(SKUS)), min_size=1, max_size=2, unique=True))
@@ -230,13 +230,13 @@ def spendings(
     return commands.Redeem(member, count, key=key, at=at, unit=unit)
 
 
-def resolutions(member: str, key: str, at: datetime, hold: str) -> SearchStrategy[Command]:
-    """Draw what ends a hold: a capture of all of it or a part, or a release."""
+def resolutions(member: str, key: str, at: datetime, hold: str, held: int = 9) -> SearchStrategy[Command]:
+    """Draw what ends a hold: a capture of all that is `held`, of a part or of too much, or a release."""
+    named: dict[str, Any] = {"key": st.just(key), "at": st.just(at)}
+    some = st.sampled_from([None, 1, max(1, held - 1), held + 1])
     return st.one_of(
-        st.builds(
-            commands.Capture, st.just(member), st.just(hold), points=st.none() | SMALL, key=st.just(key), at=st.just(at)
-        ),
-        st.builds(commands.Release, st.just(member), st.just(hold), key=st.just(key), at=st.just(at)),
+        st.builds(commands.Capture, st.just(member), st.just(hold), points=some, **named),
+        st.builds(commands.Release, st.just(member), st.just(hold), **named),
     )
 
 
