@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from loyaltykit.awards import Award as Award
+    from loyaltykit.basis import Basis as Basis
     from loyaltykit.calendar import (
         Period as Period,
         days as days,
@@ -87,7 +88,6 @@ if TYPE_CHECKING:
         weekday as weekday,
     )
     from loyaltykit.program import (
-        Basis as Basis,
         Grace as Grace,
         Program as Program,
         Unit as Unit,
@@ -140,7 +140,7 @@ _HOME = {
     "Activity": "facts",
     "Award": "awards",
     "Balance": "ledger",
-    "Basis": "program",
+    "Basis": "basis",
     "Budget": "rules",
     "Cap": "rules",
     "Club": "club",

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import attrs
 
 from loyaltykit.amounts import Rounding
+from loyaltykit.basis import BASES, Basis, as_basis
 from loyaltykit.calendar import Period, instant, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import (
@@ -51,7 +52,6 @@ from loyaltykit.rules import (
     optional_us,
 )
 
-NetOrGross = Literal["net", "gross"]
 Stacking = Literal["multiply", "additive", "best"]
 Shortfall = Literal["debt", "clamp", "clamp_keep_receivable"]
 HoldPolicy = Literal["pinned", "unpinned"]
@@ -59,44 +59,6 @@ ValidityFrom = Literal["activation", "earning"]
 
 
 # ---------------------------------------------------------------- policies
-
-
-@attrs.frozen(repr=False)
-class Basis:
-    """What of an order earns: the goods, after all discounts and without what was paid with points, unless said here.
-
-    tax: with the tax on the goods. shipping: with the shipping. discounts: ``net`` of them, or ``gross``. points:
-    ``net`` of what was paid with points, or ``gross``. gift_cards: when a gift card is bought (then what is paid with
-    one earns nothing), rather than when it is spent. donations: with donations.
-    """
-
-    tax: bool = attrs.field(default=False, converter=flag("basis.tax"))
-    shipping: bool = attrs.field(default=False, converter=flag("basis.shipping"))
-    discounts: NetOrGross = attrs.field(default="net", converter=one_of("basis.discounts", NetOrGross))
-    points: NetOrGross = attrs.field(default="net", converter=one_of("basis.points", NetOrGross))
-    gift_cards: bool = attrs.field(default=False, converter=flag("basis.gift_cards"))
-    donations: bool = attrs.field(default=False, converter=flag("basis.donations"))
-
-    __repr__ = brief
-
-
-BASES: dict[str, Basis] = {
-    "goods": Basis(),
-    "goods_and_tax": Basis(tax=True),
-    "goods_and_shipping": Basis(shipping=True),
-    "before_discounts": Basis(discounts="gross"),
-    "before_points": Basis(points="gross"),
-    "everything_paid": Basis(tax=True, shipping=True),
-}
-"""Usual bases by name; ``goods`` is the default."""
-
-
-def _basis(value: Any) -> Basis:
-    if isinstance(value, str) and value in BASES:
-        return BASES[value]
-    if isinstance(value, Basis):
-        return value
-    raise InputError("program.basis", value, f"give a Basis, or one of {', '.join(BASES)}")
 
 
 @attrs.frozen
@@ -203,7 +165,7 @@ class Program:
         default="activation", converter=one_of("program.validity_from", ValidityFrom), kw_only=True
     )
     inactivity: Period | None = attrs.field(default=None, converter=_period("program.inactivity"), kw_only=True)
-    basis: Basis = attrs.field(default=BASES["goods"], converter=_basis, kw_only=True)
+    basis: Basis = attrs.field(default=BASES["goods"], converter=as_basis("program.basis"), kw_only=True)
     rounding: Rounding = attrs.field(default="floor", converter=one_of("program.rounding", Rounding), kw_only=True)
     stacking: Stacking = attrs.field(default="multiply", converter=one_of("program.stacking", Stacking), kw_only=True)
     shortfall: Shortfall = attrs.field(default="debt", converter=one_of("program.shortfall", Shortfall), kw_only=True)

@@ -15,14 +15,15 @@ from zoneinfo import ZoneInfo
 
 from loyaltykit.amounts import Rounding, exact, exponent, from_minor, total
 from loyaltykit.awards import Share
+from loyaltykit.basis import Basis, Basket, Goods, basket
 from loyaltykit.calendar import zone
 from loyaltykit.facts import Activity, Line, Order
 from loyaltykit.matching import Scene, depends_on_line
-from loyaltykit.refunds import Remains, Split, bears_tax
+from loyaltykit.refunds import Remains, Split
 from loyaltykit.rules import ActivityRule, Bonus, Cap, CashBack, PerAmount, PerItem, PerOrder, RateTable, Rule
 
 if TYPE_CHECKING:
-    from loyaltykit.program import Basis, Program
+    from loyaltykit.program import Program
 
 ZERO, _ONE = Fraction(0), Fraction(1)
 
@@ -164,71 +165,13 @@ def _rate(rule: PerAmount | PerItem | CashBack | RateTable, minor: int) -> Rate:
 # ---------------------------------------------------------------- orders
 
 
-class Goods(NamedTuple):
-    """A line as far as it earns: its basis counts as `Basket.of` says. Shipping is goods without a line."""
-
-    line: Line | None
-    name: str
-    basis: int
-    quantity: Decimal
-
-
-class Basket(NamedTuple):
-    """The earn basis of an order: whole numbers of which `of` are one minor unit of money."""
-
-    goods: list[Goods]
-    of: int
-    total: int
-
-
-def basket(plan: Plan, order: Order, what_is_left: Remains) -> Basket:
-    """Return what of an order earns, as the program's `Basis` says."""
-    basis = plan.basis
-    gross = basis.discounts == "gross"
-    goods, others = [], 0
-    for line, rest in zip(order.lines, what_is_left.lines, strict=True):
-        units = rest.gross_units if gross else rest.units
-        if (line.donation and not basis.donations) or (line.gift_card and not basis.gift_cards):
-            others += 0 if line.donation else units
-        elif not rest.gone:
-            goods.append(Goods(line, rest.line, units, rest.quantity))
-    if basis.shipping and what_is_left.shipping_units:
-        goods.append(Goods(None, "shipping", what_is_left.shipping_units, Decimal(1)))
-    of = what_is_left.of
-    if order.tax and basis.tax != order.tax_included:
-        goods, of, others = _taxed(order, goods, what_is_left, others, 1 if basis.tax else -1)
-    paid = what_is_left.paid_points_units if basis.points == "net" else 0
-    if basis.gift_cards:  # earned when the card was bought
-        paid += what_is_left.paid_gift_cards_units
-    if paid:
-        # What points paid comes off all goods in proportion to their basis, whole: 50.00 of 100.00 leave 50.00.
-        whole = sum(each.basis for each in goods) + others
-        unpaid = max(0, whole - paid * (of // what_is_left.of))
-        goods = [each._replace(basis=each.basis * unpaid) for each in goods]
-        of *= whole or 1
-    return Basket(goods, of, sum(each.basis for each in goods))
-
-
-def _taxed(order: Order, goods: list[Goods], rest: Remains, others: int, sign: int) -> tuple[list[Goods], int, int]:
-    """Put the tax onto what bears it, or take an included tax off, in proportion."""
-    lines = zip(order.lines, rest.lines, strict=True)
-    bearing = rest.shipping_units + sum(after.units for line, after in lines if bears_tax(line))
-    tax = sign * rest.tax_units if bearing else 0
-    whole = bearing or 1
-    changed = [
-        each._replace(basis=each.basis * (whole + (tax if each.line is None or bears_tax(each.line) else 0)))
-        for each in goods
-    ]
-    return changed, rest.of * whole, others * whole
-
-
 def order_worth(plan: Plan, order: Order, what_is_left: Remains, tier: str | None) -> Worth:
     """Return what the rules give for what is left of an order."""
     if order.state in ("draft", "cancelled"):
         return Worth({}, [], (order.state,))
     if what_is_left.empty:
         return Worth({}, [], ("no_basis",))
-    content = basket(plan, order, what_is_left)
+    content = basket(plan.basis, order, what_is_left)
     scene = Scene(order.at, plan.zone, tier, order.channel, order.codes, (content.total, content.of * plan.minor))
     points: dict[str, Fraction] = {}
     shares: list[Share] = []

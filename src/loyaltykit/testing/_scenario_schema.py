@@ -7,8 +7,9 @@ from typing import Any
 import attrs
 
 from loyaltykit import wire
+from loyaltykit.basis import BASES
 from loyaltykit.facts import Member
-from loyaltykit.program import BASES, Program
+from loyaltykit.program import Program
 from loyaltykit.testing._scenario_form import MOMENT, PERIOD, VERSION, Head, Step
 from loyaltykit.testing._scenario_read import FIXED, PRESETS
 from loyaltykit.testing._scenario_verbs import POLICIES, VERBS, Accept, Verb

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import attrs
 
 from loyaltykit import commands
+from loyaltykit.basis import BASES
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Activity, Member, Order, Refund, Reversal
-from loyaltykit.program import BASES
 from loyaltykit.testing._scenario_form import day, end_of_day, moment, period
 from loyaltykit.wire import to_data
 
