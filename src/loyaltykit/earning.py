@@ -105,6 +105,13 @@ def _rounded(unit: UnitPlan, points: Iterable[Fraction]) -> int:
 
 def _lots(plan: Plan, unit: UnitPlan, at: datetime, allowed: Mapping[str, Fraction], total: int) -> list[AwardLot]:
     """Split a unit's points over lots, one for each pair of dates, in the order of the rules."""
+    if len(allowed) == 1:
+        ((name, points),) = allowed.items()
+        if not points:
+            return []
+        only = _dates(at, plan.zone, *unit.terms[name])
+        lot = AwardLot(unit.name, total, at, only.active_at, only.expires_at, only.event, only.validity, (name,))
+        return [lot] if total else []
     groups: dict[LotDates, list[str]] = {}
     dated: dict[Any, LotDates] = {}
     for name, points in allowed.items():
@@ -161,6 +168,8 @@ def counters(program: Program, fact: Order | Activity) -> tuple[str, ...]:
     capped; ``once/<rule>/<value>`` says that a scope was rewarded; ``budget/<name>`` counts all members together.
     """
     plan = plan_of(program)
+    if not plan.counted:
+        return ()
     limits = _Limits(plan, fact, _UNUSED)
     found = []
     for unit in plan.units:

@@ -79,9 +79,9 @@ def view_at(
 ) -> tuple[Books, Books | None]:
     """Return the books at the instant `at`, and those of the head where that is later.
 
-    `kept` are the books of the head, if they are at hand; they are changed. A `blind` decision does not look at lots, holds or redemptions: what has not been settled is not folded anew for
-    it. Raises `Incomplete` where the answer lies before what the loaded state was settled up to, or where something
-    that happened by itself meanwhile was not loaded.
+    `kept` are the books of the head, if they are at hand; they are changed. A `blind` decision does not look at lots,
+    holds or redemptions: what has not been settled is not folded anew for it. Raises `Incomplete` where the answer lies
+    before what the loaded state was settled up to, or where something that happened by itself meanwhile was not loaded.
     """
     head = context.head or NEW
     if at >= head.at or (blind and at > head.settled_at):
@@ -150,8 +150,9 @@ def post(
 ) -> Posting:
     """Decide one fact or command on what was loaded, and return what to append.
 
-    `kept` are the books that the posting before this one left, where this one goes on from it. `choose` is called with the books at the record's instant, unless the key was recorded before. Raises `KeyReused`
-    if it was, with another payload, and `Incomplete` where more of the account has to be seen.
+    `choose` is called with the books at the record's instant, unless the key was recorded before. `kept` are the books
+    that the posting before this one left, where this one goes on from it. Raises `KeyReused` if the key was recorded
+    with another payload, and `Incomplete` where more of the account has to be seen.
     """
     head = context.head or NEW
     seen = context.records.get(envelope.key)
