@@ -105,6 +105,12 @@ class Rulebook:
         """Return the name of a member's account."""
         return f"{self.name}/{text(member, 'member')}"
 
+    def account_of(self, fact: Fact) -> str:
+        """Return the name of the account of a fact's member."""
+        if not isinstance(fact, Order | Refund | Reversal | Activity | Member):
+            raise InputError("fact", fact, "give an Order, Refund, Reversal, Activity or Member")
+        return self.account(fact.id if isinstance(fact, Member) else fact.member)
+
     def check_currency(self, fact: Fact) -> None:
         """Refuse a fact in another currency than the program's."""
         program = self.program(fact.at)
@@ -137,15 +143,12 @@ class Rulebook:
         `account` is where it goes if its member was merged. `elsewhere` are the records of its order in accounts
         that this one absorbed, and `reserved` its parts of campaign budgets: (reserved, the budget's points).
         """
-        if not isinstance(fact, Order | Refund | Reversal | Activity | Member):
-            raise InputError("fact", fact, "give an Order, Refund, Reversal, Activity or Member")
+        need = Need(account or self.account_of(fact), keys=(key_of(fact),))
         if not isinstance(fact, Member):
             self.check_currency(fact)
-        key, ref, at = key_of(fact), ref_of(fact), to_us(fact.at)
+        (key,), ref, at = need.keys, ref_of(fact), to_us(fact.at)
         kind = type(fact).__name__.lower()
-        member = fact.id if isinstance(fact, Member) else fact.member
         program = self.program(fact.at)
-        need = Need(account or self.account(member), keys=(key,))
         payload, fingerprint = wire.signed(fact)
         envelope = Envelope(key, kind, at, fingerprint, "{}" if isinstance(fact, Member) else payload, ref)
         terms = self.terms(program)
@@ -317,7 +320,7 @@ class Rulebook:
     def receipt(self, posting: Posting, fact: Fact | None = None) -> Receipt:
         """Turn what was recorded into the answer; raise the refusal that it stands for, if it is one."""
         record = posting.record
-        outcome = json.loads(record.outcome)
+        outcome = json.loads(record.outcome) if posting.outcome is None else posting.outcome
         given: Award | None = posting.award
         if given is None and isinstance(fact, Order | Activity) and "version" in outcome:
             program = self.versions[outcome["version"]]
