@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 import attrs
 
-from loyaltykit._wire_scalars import Codec, Definitions, Schema, below, joined, near, quoted, wrong
+from loyaltykit._wire_scalars import Codec, Definitions, Schema, below, near, wrong
 from loyaltykit.errors import InputError
 
 TAG = "type"
@@ -89,9 +89,11 @@ def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda value: tuple(getattr(value, name) for name in names)
 
 
-def _writer(fields: list[_Field]) -> Convert:
-    always = [(field.key, field.codec.write) for field in fields if field.required]
-    others = [(field.key, field.default, field.codec.write) for field in fields if not field.required]
+def _writer(fields: list[_Field], mode: str) -> Convert:
+    if mode == "canon":  # the same for equal values: without what does not count when they are compared
+        fields = [field for field in fields if field.compared]
+    always = [(field.key, getattr(field.codec, mode)) for field in fields if field.required]
+    others = [(field.key, field.default, getattr(field.codec, mode)) for field in fields if not field.required]
     get_always = _getter([field.attribute for field in fields if field.required])
     get_others = _getter([field.attribute for field in fields if not field.required])
 
@@ -109,31 +111,6 @@ def _writer(fields: list[_Field]) -> Convert:
         return data
 
     return write
-
-
-def _canon_members(fields: list[_Field]) -> Callable[[Any, int], dict[str, str]]:
-    """Return a function to the canonical texts of a value's fields, in order, without what is not compared."""
-    fields = sorted((field for field in fields if field.compared), key=lambda field: field.key)
-    plan = [(field.key, f"{quoted(field.key)}:", field.default, field.codec.canon) for field in fields]
-    get = _getter([field.attribute for field in fields])
-
-    def members(value: Any, depth: int) -> dict[str, str]:
-        inner, found, key = below(depth, value), {}, ""
-        try:
-            for (key, label, default, convert), item in zip(plan, get(value), strict=True):
-                if item is not default and item != default:
-                    found[key] = label + convert(item, inner)
-        except InputError as error:
-            error.field = f".{key}{error.field}"
-            raise
-        return found
-
-    return members
-
-
-def tagged(cls: type, members: dict[str, str]) -> dict[str, str]:
-    """Return the members of a value, and in its place among them the name of its class."""
-    return dict(sorted([*members.items(), (TAG, f"{quoted(TAG)}:{quoted(tag_of(cls))}")]))
 
 
 def _own_path(cls: type, names: frozenset[str], field: str) -> str:
@@ -224,7 +201,7 @@ def plain(cls: type, codec_of: CodecOf) -> Codec:
             return _codec(
                 cls,
                 lambda value, depth: plain(cls, codec_of).write(value, depth),
-                lambda value, depth: members_of(plain(cls, codec_of), value, depth),
+                lambda value, depth: plain(cls, codec_of).canon(value, depth),
                 lambda value, depth: plain(cls, codec_of).read(value, depth),
                 lambda defs: plain(cls, codec_of).schema(defs),
             )
@@ -235,31 +212,16 @@ def plain(cls: type, codec_of: CodecOf) -> Codec:
             _started.discard(cls)
         _done[cls] = _codec(
             cls,
-            _writer(fields),
-            _canon_members(fields),
+            _writer(fields, "write"),
+            _writer(fields, "canon"),
             _reader(cls, fields),
             lambda defs: defs.reference(cls, lambda: _describe(cls, fields, defs)),
         )
         return _done[cls]
 
 
-def _codec(
-    cls: type,
-    write: Convert,
-    members: Callable[[Any, int], dict[str, str]],
-    read: Convert,
-    schema: Callable[[Definitions], Schema],
-) -> Codec:
-    def canon(value: Any, depth: int) -> str:
-        return joined(members(value, depth).values())
-
-    return Codec(_expected(cls), (cls,), _OBJECT, write, canon, read, schema, members=members)
-
-
-def members_of(codec: Codec, value: Any, depth: int) -> dict[str, str]:
-    """Return the canonical texts of a value's fields, each with its key in front, by key and in order."""
-    assert codec.members is not None
-    return codec.members(value, depth)
+def _codec(cls: type, write: Convert, canon: Convert, read: Convert, schema: Callable[[Definitions], Schema]) -> Codec:
+    return Codec(_expected(cls), (cls,), _OBJECT, write, canon, read, schema)
 
 
 # ---------------------------------------------------------------- one of several classes
@@ -300,25 +262,20 @@ def declared(roots: tuple[type, ...], codec_of: CodecOf) -> Codec:
     untagged = None if single is None else tag_of(single)
     expected = " or ".join(_expected(root) for root in roots)
 
-    direct = {root: plain(root, codec_of) for root in roots if _is_value_class(root)}
+    def writer(mode: str) -> Convert:
+        direct = {root: getattr(plain(root, codec_of), mode) for root in roots if _is_value_class(root)}
 
-    def codec_for(value: Any) -> Codec:
-        cls: Any = type(value)
-        found = direct.get(cls)
-        if found is None:
-            if not isinstance(value, roots) or not _is_value_class(cls):
-                raise wrong(value, f"give {expected}")
-            found = plain(cls, codec_of)
-        return found
+        def write(value: Any, depth: int) -> dict[str, Any]:
+            cls: Any = type(value)
+            convert = direct.get(cls)
+            if convert is None:
+                if not isinstance(value, roots) or not _is_value_class(cls):
+                    raise wrong(value, f"give {expected}")
+                convert = getattr(plain(cls, codec_of), mode)
+            data: dict[str, Any] = convert(value, depth)
+            return data if cls is single else {TAG: tag_of(cls), **data}
 
-    def write(value: Any, depth: int) -> dict[str, Any]:
-        cls: Any = type(value)
-        data: dict[str, Any] = codec_for(value).write(value, depth)
-        return data if cls is single else {TAG: tag_of(cls), **data}
-
-    def canon(value: Any, depth: int) -> str:
-        members = members_of(codec_for(value), value, depth)
-        return joined((members if type(value) is single else tagged(type(value), members)).values())
+        return write
 
     def read(data: Any, depth: int) -> Any:
         if not isinstance(data, dict):
@@ -341,4 +298,4 @@ def declared(roots: tuple[type, ...], codec_of: CodecOf) -> Codec:
         ]
         return choices[0] if len(choices) == 1 else {"oneOf": choices}
 
-    return Codec(expected, roots, _OBJECT, write, canon, read, schema)
+    return Codec(expected, roots, _OBJECT, writer("write"), writer("canon"), read, schema)

@@ -7,9 +7,8 @@ everything that has parts.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from difflib import get_close_matches
@@ -58,22 +57,20 @@ class Definitions:
 class Codec:
     """The compiled converter of one type.
 
-    `write`, `canon` and `read` take a value and the depth at which it stands. `canon` writes equal values as one and
-    the same JSON text; where the type is a class, `members` gives that of each field, with its key in front. All raise
-    `InputError`, whose field is the path from the value that they were given ("" for itself); whoever holds the value
-    puts its own step in front.
+    `write`, `canon` and `read` take a value and the depth at which it stands. `canon` writes equal values
+    identically. All three raise `InputError`, whose field is the path from the value that they were given ("" for
+    itself); whoever holds the value puts its own step in front.
     """
 
     expected: str  # "a whole number": what would be right, for error messages
     takes: tuple[type, ...]  # the Python types that it writes
     shapes: frozenset[str]  # the JSON shapes that it reads: null, boolean, integer, string, array, object
     write: Callable[[Any, int], Any]
-    canon: Callable[[Any, int], str]
+    canon: Callable[[Any, int], Any]
     read: Callable[[Any, int], Any]
     schema: Callable[[Definitions], Schema]
     pattern: re.Pattern[str] | None = None  # which strings it reads; None with the shape "string": all of them
     is_key: bool = False  # its written form is always a string, which may be the key of an object
-    members: Callable[[Any, int], dict[str, str]] | None = None
 
 
 def wrong(value: Any, hint: str) -> InputError:
@@ -97,18 +94,9 @@ def near(name: Any, names: Any) -> str:
     return f"{guess}choose one of {', '.join(str(item) for item in names)}"
 
 
-quoted: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
-"""Write a string as JSON."""
-
-
-def joined(members: Iterable[str]) -> str:
-    """Return the text of an object whose members, each with its key in front, are these."""
-    return f"{{{','.join(members)}}}"
-
-
-def _same(write: Callable[[Any, int], Any], text: Callable[[Any], str] = quoted, **rest: Any) -> Codec:
-    """Return a codec whose canonical form is the `text` of what it writes anyway."""
-    return Codec(write=write, canon=lambda value, depth: text(write(value, depth)), **rest)
+def _same(write: Callable[[Any, int], Any], **rest: Any) -> Codec:
+    """Return a codec whose canonical form is the one that it writes anyway."""
+    return Codec(write=write, canon=write, **rest)
 
 
 # ---------------------------------------------------------------- texts, truth, whole numbers
@@ -149,7 +137,6 @@ TRUTH = _same(
     takes=(bool,),
     shapes=frozenset({"boolean"}),
     write=_truth,
-    text=lambda value: "true" if value else "false",
     read=_truth,
     schema=lambda defs: {"type": "boolean"},
 )
@@ -168,7 +155,6 @@ WHOLE = _same(
     takes=(int,),
     shapes=frozenset({"integer"}),
     write=_whole,
-    text=str,
     read=_whole,
     schema=lambda defs: {"type": "integer", "minimum": -_LARGEST, "maximum": _LARGEST},
 )
@@ -184,7 +170,6 @@ NOTHING = _same(
     takes=(type(None),),
     shapes=frozenset({"null"}),
     write=_nothing,
-    text=lambda value: "null",
     read=_nothing,
     schema=lambda defs: {"type": "null"},
 )
@@ -216,7 +201,7 @@ def _canon_decimal(value: Any, depth: int) -> str:
     text = _write_decimal(value, depth)
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return '"0"' if text == "-0" else f'"{text}"'
+    return "0" if text == "-0" else text
 
 
 def _read_decimal(value: Any, depth: int) -> Decimal:
@@ -298,16 +283,12 @@ def _write_instant(value: Any, depth: int) -> str:
     value = _plain_instant(value)
     offset = value.utcoffset()
     if offset.seconds % 60 or offset.microseconds:  # the local mean times of before about 1900; ISO 8601 has no form
-        return _in_utc(value)
+        return _canon_instant(value, depth)
     text: str = value.isoformat()
     return text if offset else text[:-6] + "Z"
 
 
 def _canon_instant(value: Any, depth: int) -> str:
-    return f'"{_in_utc(value)}"'
-
-
-def _in_utc(value: Any) -> str:
     try:
         return _plain_instant(value).astimezone(UTC).isoformat()[:-6] + "Z"
     except OverflowError:
@@ -409,7 +390,6 @@ def choice(names: tuple[Any, ...]) -> Codec:
         takes=(base,),
         shapes=frozenset({"string" if base is str else "integer"}),
         write=same,
-        text=quoted if base is str else str,
         read=same,
         schema=lambda defs: {"enum": list(names)},
         pattern=re.compile("|".join(re.escape(name) for name in names)) if base is str else None,

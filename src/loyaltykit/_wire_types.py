@@ -29,8 +29,6 @@ from loyaltykit._wire_scalars import (
     Schema,
     below,
     choice,
-    joined,
-    quoted,
     wrong,
 )
 from loyaltykit.errors import InputError
@@ -115,7 +113,7 @@ def _array(items: Sequence[Codec], length: int | None, schema: Callable[[Definit
         takes=(tuple,),
         shapes=frozenset({"array"}),
         write=through("write", _parts_of_tuple, lambda done: done),
-        canon=through("canon", _parts_of_tuple, lambda done: f"[{','.join(done)}]"),
+        canon=through("canon", _parts_of_tuple, lambda done: done),
         read=through("read", _parts_of_array, tuple),
         schema=schema,
     )
@@ -184,8 +182,6 @@ def _mapping(key: Codec, value: Codec) -> Codec:
 
         return write
 
-    canon_members = writer(lambda name, depth: json.loads(key.canon(name, depth)), value.canon)
-
     def read(data: Any, depth: int) -> dict[Any, Any]:
         if not isinstance(data, dict):
             raise wrong(data, "give an object, in braces")
@@ -196,9 +192,7 @@ def _mapping(key: Codec, value: Codec) -> Codec:
         takes=(abc.Mapping,),
         shapes=frozenset({"object"}),
         write=writer(key.write, value.write),
-        canon=lambda mapping, depth: joined(
-            f"{quoted(name)}:{text}" for name, text in sorted(canon_members(mapping, depth).items())
-        ),
+        canon=writer(key.canon, value.canon),
         read=read,
         schema=lambda defs: _members_schema(key, value, defs),
     )
@@ -295,8 +289,8 @@ def _refuse_ambiguous(kinds: tuple[Any, ...], members: list[Codec], literals: tu
 
 
 def _optional(inner: Codec) -> Codec:
-    def wrap(convert: Convert, nothing: str | None = None) -> Convert:
-        return lambda value, depth: nothing if value is None else convert(value, depth)
+    def wrap(convert: Convert) -> Convert:
+        return lambda value, depth: None if value is None else convert(value, depth)
 
     return attrs.evolve(
         inner,
@@ -304,7 +298,7 @@ def _optional(inner: Codec) -> Codec:
         takes=(*inner.takes, type(None)),
         shapes=inner.shapes | {"null"},
         write=wrap(inner.write),
-        canon=wrap(inner.canon, "null"),
+        canon=wrap(inner.canon),
         read=wrap(inner.read),
         schema=lambda defs: {"anyOf": [inner.schema(defs), {"type": "null"}]},
         is_key=False,
@@ -332,7 +326,7 @@ def _one_of(members: list[Codec]) -> Codec:
             return by_type[abc.Mapping]
         raise wrong(value, f"give {expected}")
 
-    def canon(value: Any, depth: int) -> str:
+    def canon(value: Any, depth: int) -> Any:
         member = writer_of(value)
         if member is WHOLE and DECIMAL in members:
             member = DECIMAL  # 1 and Decimal(1) are equal

@@ -281,9 +281,11 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
 
 def _foresee(context: Context, need: Need, steps: list[Step], head: Head) -> None:
     """Raise `Incomplete` unless all that happens by itself until the last of the steps was loaded."""
-    last = max((step[0] for step in steps), default=head.at)
+    if need.everything:
+        return
+    last = max([step[0] for step in steps], default=head.at)
     next_at = head.next_at if need.due is None else context.next_at
-    if not need.everything and next_at <= last and (need.due is None or need.due < last):
+    if next_at <= last and (need.due is None or need.due < last):
         raise Incomplete(need._replace(due=last, kinds=tuple({*need.kinds, "hold"})))
 
 

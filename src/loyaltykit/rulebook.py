@@ -143,30 +143,31 @@ class Rulebook:
         `account` is where it goes if its member was merged. `elsewhere` are the records of its order in accounts
         that this one absorbed, and `reserved` its parts of campaign budgets: (reserved, the budget's points).
         """
-        need = Need(account or self.account_of(fact), keys=(key_of(fact),))
+        account = account or self.account_of(fact)
         if not isinstance(fact, Member):
             self.check_currency(fact)
-        (key,), ref, at = need.keys, ref_of(fact), to_us(fact.at)
+        key, ref, at = key_of(fact), ref_of(fact), to_us(fact.at)
         kind = type(fact).__name__.lower()
         program = self.program(fact.at)
         payload, fingerprint = wire.signed(fact)
         envelope = Envelope(key, kind, at, fingerprint, "{}" if isinstance(fact, Member) else payload, ref)
         terms = self.terms(program)
         if isinstance(fact, Member):
-            need = need._replace(items=(("profile", "member"),))
+            need = Need(account, (key,), items=(("profile", "member"),))
             return Task(need, envelope, lambda view: _enrol(fact, view), terms)
         part = Part(tier, elsewhere, {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()})
+        keys, refs, sources = [key], [], []
+        items: list[tuple[str, str]] = []
         if isinstance(fact, Activity):
-            need = need._replace(items=count_items(counters(program, fact)))
+            items += count_items(counters(program, fact))
         if ref is not None:
-            items = [("order", ref)]
+            refs, sources = [ref], [ref, *[f"{each}>{ref}" for each in elsewhere]]
+            items.append(("order", ref))
             if isinstance(fact, Order):
                 items += count_items(counters(program, fact))
                 items += _spending_items(fact)
-                keys = [record_key(tender.key) for tender in fact.tenders if tender.key is not None]
-                need = need._replace(keys=(key, *keys))
-            sources = (ref, *(f"{each}>{ref}" for each in elsewhere))
-            need = need._replace(refs=(ref,), sources=sources, items=(*need.items, *items))
+                keys += [record_key(tender.key) for tender in fact.tenders if tender.key is not None]
+        need = Need(account, tuple(keys), tuple(refs), sources=tuple(sources), items=tuple(items))
         return Task(need, envelope, lambda view: self._tell(fact, part, view), terms)
 
     def _tell(self, fact: OrderFact, part: Part, view: View) -> Draft:

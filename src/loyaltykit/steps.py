@@ -61,9 +61,9 @@ def award(
     if lot is None:
         if target <= 0:
             return
-        pending = target if active_at > at else 0
+        pending, due_at = (target, min(active_at, expires_at)) if active_at > at else (0, expires_at)
         lot = Lot(
-            name, unit, name.split("#")[0], earned_at, active_at, expires_at, NEVER, target, pending, target - pending,
+            name, unit, name.split("#")[0], earned_at, active_at, expires_at, due_at, target, pending, target - pending,
             0, 0, 0, 0, 0, 0, 0,
         )  # fmt: skip
         row = books.unit(unit)

@@ -203,8 +203,18 @@ def _activity(at: int, rank: int, key: str, given: Award, order: Order, terms: C
         return []
     units = {lot.unit for lot in given.lots}
     units.update(part.unit for part in order.tenders if part.kind == "points")
-    ends = {unit: terms(unit).lapse_at(order.at) for unit in sorted(units)}
-    return [[at, rank, key, "lapse", unit, end] for unit, end in ends.items() if end is not None]
+    return _lapses(at, rank, key, order.at, units, terms)
+
+
+def _lapses(
+    at: int, rank: int, key: str, when: datetime, units: Iterable[str], terms: Callable[[str], Terms]
+) -> list[Step]:
+    steps: list[Step] = []
+    for unit in sorted(units):
+        end = terms(unit).lapse_at(when)
+        if end is not None:
+            steps.append([at, rank, key, "lapse", unit, end])
+    return steps
 
 
 def _us(at: datetime | None) -> int:
@@ -293,11 +303,7 @@ def lot_name(program: Program, key: str, lot: AwardLot) -> str:
 def activity_steps(program: Program, activity: Activity, given: Award, terms: Callable[[str], Terms]) -> list[Step]:
     """Return the steps of what an activity earned."""
     at, key = to_us(activity.at), key_of(activity)
-    steps: list[Step] = []
-    for unit in sorted({lot.unit for lot in given.lots}):
-        end = terms(unit).lapse_at(activity.at)
-        if end is not None:
-            steps.append([at, RANK_AWARD, key, "lapse", unit, end])
+    steps = _lapses(at, RANK_AWARD, key, activity.at, {lot.unit for lot in given.lots}, terms)
     return steps + _awarded(at, RANK_AWARD, key, program, key, given, terms)
 
 

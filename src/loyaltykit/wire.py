@@ -28,8 +28,8 @@ from typing import Any, NoReturn, TypeVar, overload
 
 import attrs
 
-from loyaltykit._wire_classes import members_of, plain, tag_of, tagged
-from loyaltykit._wire_scalars import MAX_DEPTH, MAX_TEXT, Codec, Definitions, Schema, joined
+from loyaltykit._wire_classes import TAG, plain, tag_of
+from loyaltykit._wire_scalars import MAX_DEPTH, MAX_TEXT, Codec, Definitions, Schema
 from loyaltykit._wire_types import codec
 from loyaltykit.errors import InputError
 
@@ -85,6 +85,7 @@ def to_data(value: Any, kind: Any = None) -> Any:
 
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def dumps(value: Any, kind: Any = None, *, indent: int | None = None) -> str:
@@ -109,13 +110,15 @@ def canonical(value: Any, without: Collection[str] = ()) -> str:
     >>> canonical(cash("35.20"))
     '{"amount":"35.2","kind":"cash","type":"tender"}'
     """
-    return _text(_members_of(value), without)
+    data = _canonical(value)
+    for name in without:
+        data.pop(name, None)
+    return _CANONICAL.encode(data)
 
 
-def _members_of(value: Any) -> dict[str, str]:
-    """Return the canonical texts of a value's fields and of its class, by name."""
+def _canonical(value: Any) -> dict[str, Any]:
     try:
-        return tagged(type(value), members_of(_own_codec(value), value, 0))
+        return {TAG: _root(type(value)), **_own_codec(value).canon(value, 0)}
     except InputError as error:
         error.field = _root(type(value)) + error.field
         raise
@@ -128,13 +131,13 @@ def signed(value: Any, without: Collection[str] = ()) -> tuple[str, str]:
     >>> signed(cash("35.20"))[1] == fingerprint(cash("35.2"))
     True
     """
-    members = _members_of(value)
-    text = _text(members)
-    return text, _hashed(_text(members, without) if without else text)
-
-
-def _text(members: dict[str, str], without: Collection[str] = ()) -> str:
-    return joined([text for name, text in members.items() if name not in without] if without else members.values())
+    data = _canonical(value)
+    text = _CANONICAL.encode(data)
+    if not without:
+        return text, _hashed(text)
+    for name in without:
+        data.pop(name, None)
+    return text, _hashed(_CANONICAL.encode(data))
 
 
 def _hashed(text: str) -> str:
@@ -179,7 +182,7 @@ def from_data(cls: Any, data: Any) -> Any:
         raise
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
@@ -191,7 +194,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise InputError("json", name, "is not JSON; give a finite number")
 
 
-_READER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+_READER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_constant)
 
 
 @overload
