@@ -23,6 +23,7 @@ import json
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any
 
 from loyaltykit.journal import NEVER, Balance, Item, Lot, compact
@@ -76,12 +77,18 @@ class Running:
     adjusted_down: int
 
     def __init__(self, row: Balance) -> None:
-        for name, value in zip(Balance._fields, row, strict=True):
-            setattr(self, name, value)
+        (
+            self.unit, self.pending, self.active, self.held, self.debt, self.reserved, self.receivable, self.forgiven,
+            self.lapse_at, self.earned, self.restored, self.reinstated, self.transferred_in, self.adjusted_up,
+            self.redeemed, self.expired, self.clawed_back, self.transferred_out, self.adjusted_down,
+        ) = row  # fmt: skip
 
     def row(self) -> Balance:
         """Return the balance as it is now."""
-        return Balance(*[getattr(self, name) for name in Balance._fields])
+        return Balance._make(_columns_of(self))
+
+
+_columns_of = attrgetter(*Balance._fields)
 
 
 # Which gross sum an entry's kind adds to, and its sign there.
@@ -173,6 +180,12 @@ class Books:
                 self._heap.append((item.due_at, 0, name))
         self._heap.sort()
 
+    def go_on(self, covered: Mapping[str, tuple[int, int]], next_at: int) -> None:
+        """Begin anew from where the books stand: what led here has been written down."""
+        self.moves, self.notes, self.shortfalls = [], {}, {}
+        self.changed_lots, self.changed_units, self.changed_items = set(), set(), set()
+        self._covered, self._next_at = dict(covered), next_at
+
     # ------------------------------------------------------------ reading
 
     def unit(self, name: str) -> Running:
@@ -189,8 +202,10 @@ class Books:
 
     def next_at(self) -> int:
         """Return the next instant at which something happens by itself; never later than it really is."""
-        times = [self._next_at]
-        times += [lot.due_at for lot in self.lots.values() if lot.due_at > self.at]
+        heap = self._heap
+        while heap and not self._stands(*heap[0]):
+            heappop(heap)
+        times = [self._next_at, heap[0][0]] if heap else [self._next_at]
         times += [item.due_at for item in self.items.values() if item.value is not None]
         times += [unit.lapse_at for unit in self.units.values() if unit.active or unit.reserved]
         return min(times)
@@ -376,6 +391,9 @@ class Books:
 
     def advance(self, at: int) -> None:
         """Let time pass up to and including `at`: holds end, lots become active and expire, balances lapse."""
+        if not self._stirs(at):
+            self.at = max(self.at, at)
+            return
         notes, self.notes = self.notes, {}  # nobody gave a reason for what happens by itself
         while True:
             when = self._heap[0][0] if self._heap else NEVER
@@ -390,17 +408,31 @@ class Books:
                 self._lapse(lapsing, now)
                 continue
             _, what, name = heappop(self._heap)
-            if what == 0:
-                item = self.items.get(("hold", name))
-                if item is not None and item.value is not None and item.due_at == when:
-                    unit, _ = self.end_hold(name, now, "hold:" + name)
-                    self.settle(unit, now, "hold:" + name)
+            if not self._stands(when, what, name):
+                continue
+            if what:
+                self._lot_event(self.lots[name], now)
             else:
-                lot = self.lots[name]
-                if lot.due_at == when:
-                    self._lot_event(lot, now)
+                unit, _ = self.end_hold(name, now, "hold:" + name)
+                self.settle(unit, now, "hold:" + name)
         self.at = max(self.at, at)
         self.notes = notes
+
+    def _stirs(self, at: int) -> bool:
+        """Say whether anything may happen by itself until `at`."""
+        if self._heap and self._heap[0][0] <= at:
+            return True
+        for row in self.units.values():  # noqa: SIM110 (asked several times a fact)
+            if row.lapse_at <= at:
+                return True
+        return False
+
+    def _stands(self, when: int, what: int, name: str) -> bool:
+        """Say whether a lot or hold still has the date under which it lies on the heap."""
+        if what:
+            return self.lots[name].due_at == when
+        item = self.items.get(("hold", name))
+        return item is not None and item.value is not None and item.due_at == when
 
     def _lot_event(self, lot: Lot, now: int) -> None:
         row = self.unit(lot.unit)

@@ -71,7 +71,7 @@ def award(
 def _granted(
     plan: Plan, fact: Order | Activity, key: str, tier: str | None, worth: Worth, used: Mapping[str, int]
 ) -> Award:
-    limits = _Limits(plan, fact, used)
+    limits = _Limits(plan, fact, used) if plan.counted else None
     asked, given, lots, counts = [], [], [], []
     for unit in plan.units:
         exact = {name: worth.points[name] for name in unit.names if name in worth.points}
@@ -79,7 +79,7 @@ def _granted(
             continue
         wanted = total = _rounded(unit, exact.values())
         allowed = exact
-        if unit.counted:
+        if limits is not None and unit.counted:
             allowed = {name: limits.on_rule(plan.rules[name], points) for name, points in exact.items()}
             total = limits.on_unit(unit, _rounded(unit, allowed.values()))
         total = min(total, MAX_WHOLE)
@@ -87,14 +87,14 @@ def _granted(
         given.append((unit.name, total))
         made = _lots(plan, unit, fact.at, allowed, total)
         lots += made
-        if unit.counted:
+        if limits is not None and unit.counted:
             counts += limits.counts(unit, made, allowed, total)
-    reasons = [*worth.reasons, *dict.fromkeys(limits.reasons)]
+    reasons = [*worth.reasons, *dict.fromkeys(limits.reasons if limits else ())]
     if asked and not reasons and not any(points for _, points in asked):
         reasons.append("rounded_down")
     return Award(
         key, plan.version, tier, tuple(asked), tuple(given), tuple(lots), tuple(reasons), tuple(worth.shares),
-        tuple(limits.cut), tuple(counts), fact.revision if isinstance(fact, Order) else 1,
+        tuple(limits.cut) if limits else (), tuple(counts), fact.revision if isinstance(fact, Order) else 1,
     )  # fmt: skip
 
 
@@ -105,6 +105,13 @@ def _rounded(unit: UnitPlan, points: Iterable[Fraction]) -> int:
 
 def _lots(plan: Plan, unit: UnitPlan, at: datetime, allowed: Mapping[str, Fraction], total: int) -> list[AwardLot]:
     """Split a unit's points over lots, one for each pair of dates, in the order of the rules."""
+    if len(allowed) == 1:
+        ((name, points),) = allowed.items()
+        if not points:
+            return []
+        only = _dates(at, plan.zone, *unit.terms[name])
+        lot = AwardLot(unit.name, total, at, only.active_at, only.expires_at, only.event, only.validity, (name,))
+        return [lot] if total else []
     groups: dict[LotDates, list[str]] = {}
     dated: dict[Any, LotDates] = {}
     for name, points in allowed.items():
@@ -161,6 +168,8 @@ def counters(program: Program, fact: Order | Activity) -> tuple[str, ...]:
     capped; ``once/<rule>/<value>`` says that a scope was rewarded; ``budget/<name>`` counts all members together.
     """
     plan = plan_of(program)
+    if not plan.counted:
+        return ()
     limits = _Limits(plan, fact, _UNUSED)
     found = []
     for unit in plan.units:

@@ -34,7 +34,7 @@ def no_terms(unit: str) -> Terms:
 
 def note_of(head: Head | None) -> dict[str, Any]:
     """Return what an account's head notes: into whom it was merged, whom it absorbed, how often."""
-    note: dict[str, Any] = json.loads(head.note) if head is not None else {}
+    note: dict[str, Any] = json.loads(head.note) if head is not None and head.note != "{}" else {}
     return note
 
 

@@ -45,12 +45,17 @@ class Incomplete(Exception):
 
 
 class Posting(NamedTuple):
-    """A record as decided, and what is to be appended for it; `commit` is None where it was recorded before."""
+    """A record as decided, and what is to be appended for it; `commit` is None where it was recorded before.
+
+    `outcome` is what the record's says, as data. `books` are those of the new head where the next can go on from them.
+    """
 
     member: str
     record: Record
     commit: Commit | None
     award: Any = None
+    outcome: dict[str, Any] | None = None
+    books: Books | None = None
 
 
 class Envelope(NamedTuple):
@@ -69,28 +74,31 @@ def member_of(need: Need) -> str:
     return need.account.partition("/")[2] or need.account
 
 
-def view_at(context: Context, need: Need, at: int, blind: bool = False) -> tuple[Books, Books | None]:
+def view_at(
+    context: Context, need: Need, at: int, blind: bool = False, kept: Books | None = None
+) -> tuple[Books, Books | None]:
     """Return the books at the instant `at`, and those of the head where that is later.
 
-    A `blind` decision does not look at lots, holds or redemptions: what has not been settled is not folded anew for
-    it. Raises `Incomplete` where the answer lies before what the loaded state was settled up to, or where something
-    that happened by itself meanwhile was not loaded.
+    `kept` are the books of the head, if they are at hand; they are changed. A `blind` decision does not look at lots,
+    holds or redemptions: what has not been settled is not folded anew for it. Raises `Incomplete` where the answer lies
+    before what the loaded state was settled up to, or where something that happened by itself meanwhile was not loaded.
     """
     head = context.head or NEW
     if at >= head.at or (blind and at > head.settled_at):
         next_at = head.next_at if need.due is None else context.next_at
         if not need.everything and next_at <= at and (need.due is None or need.due < at):
             raise Incomplete(need._replace(due=at, kinds=tuple({*need.kinds, "hold"})))
-        books = Books(
-            context.lots,
-            context.balances,
-            context.items,
-            at=min(head.at, at),
-            settled_at=head.settled_at,
-            complete=need.everything or need.open_lots,
-            covered={unit: (amount, need.spend_at) for unit, amount in need.spend},
-            next_at=NEVER if need.everything else next_at,
-        )
+        covered = {unit: (amount, need.spend_at) for unit, amount in need.spend}
+        unseen = NEVER if need.everything else next_at
+        if kept is not None and at >= head.at:
+            books = kept
+            books.go_on(covered, unseen)
+        else:
+            complete, then = need.everything or need.open_lots, min(head.at, at)
+            books = Books(
+                context.lots, context.balances, context.items, at=then, settled_at=head.settled_at, complete=complete,
+                covered=covered, next_at=unseen,
+            )  # fmt: skip
         if at >= head.at:
             books.advance(at)
         return books, None
@@ -138,11 +146,13 @@ def post(
     recorded_at: int,
     choose: Callable[[View], Draft],
     terms: Callable[[str], Terms],
+    kept: Books | None = None,
 ) -> Posting:
     """Decide one fact or command on what was loaded, and return what to append.
 
-    `choose` is called with the books at the record's instant, unless the key was recorded before. Raises `KeyReused`
-    if it was, with another payload, and `Incomplete` where more of the account has to be seen.
+    `choose` is called with the books at the record's instant, unless the key was recorded before. `kept` are the books
+    that the posting before this one left, where this one goes on from it. Raises `KeyReused` if the key was recorded
+    with another payload, and `Incomplete` where more of the account has to be seen.
     """
     head = context.head or NEW
     seen = context.records.get(envelope.key)
@@ -152,7 +162,8 @@ def post(
         return Posting(member_of(need), seen, None)
     try:
         blind = not envelope.key.startswith(record_key("")) or envelope.kind in ("earn", "open")
-        books, end = view_at(context, need, envelope.at, blind or (envelope.kind in LATE and not need.everything))
+        blind = blind or (envelope.kind in LATE and not need.everything)
+        books, end = view_at(context, need, envelope.at, blind, kept)
         late = end is None and envelope.at < head.at
         draft = choose(View(books, context, need, terms, end, late))
         record = Record(
@@ -195,9 +206,12 @@ def wider(need: Need, more: More) -> Need:
 def _posting(context: Context, need: Need, record: Record, draft: Draft, books: Books, ahead: bool) -> Posting:
     """Apply the steps of a new record, at the end of the books or by folding them anew, and return what to append."""
     head = context.head or NEW
-    steps = sorted(draft.steps, key=lambda step: order_key(step, record.version))
+    steps = draft.steps
+    if len(steps) > 1:
+        steps = sorted(steps, key=lambda step: order_key(step, record.version))
+    passed = max(head.at, head.settled_at)
     in_order = ahead and (
-        all(step[0] > max(head.at, head.settled_at) or _follows(step, head) for step in steps)
+        all(step[0] > passed or _follows(step, head) for step in steps)
         or (len({step[0] for step in steps}) == 1 and all(_commutes(books, step, head) for step in steps))
     )
     taken_back: list[journal.Entry] = []
@@ -212,6 +226,7 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
             apply(books, step)
         books.advance(max(head.at, record.at) if head.version else record.at)
         moves: Iterable[Move] = books.moves
+        goes_on = record.at >= head.at
     else:
         if not need.everything:
             raise Incomplete(need._replace(everything=True))
@@ -221,27 +236,26 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
         _complete_rows(context, books)
         books.items.update(chosen)
         books.changed_items.update(chosen)
-    for name in books.changed_units:
-        most = max(books.units[name].row()[1:])
+        goes_on = False
+    balances = [books.units[name].row() for name in sorted(books.changed_units)]
+    for row in balances:
+        most = max(row[1:])
         if most > NEVER:
-            raise InputError("points", most, f"with it, a sum of {name} of this member passes 2**63 - 1")
+            raise InputError("points", most, f"with it, a sum of {row.unit} of this member passes 2**63 - 1")
     entries = _entries(record, taken_back, moves)
     changes: dict[str, int] = {}
+    debt = 0
     for entry in entries:
-        if entry.source == record.key and entry.amount:
+        if entry.source != record.key:
+            continue
+        if entry.amount:
             changes[entry.unit] = changes.get(entry.unit, 0) + entry.amount
-    debt = sum(
-        quantity
-        for entry in entries
-        if entry.source == record.key and entry.corrects is None and '"debt"' in entry.uses
-        for _, origin, _, quantity in json.loads(entry.uses)
-        if origin == "debt"
-    )
+        if entry.corrects is None and '"debt"' in entry.uses:
+            debt += sum(quantity for _, origin, _, quantity in json.loads(entry.uses) if origin == "debt")
     shortfall = draft.outcome.get("shortfall", 0)
     shortfall += sum(amount for (source, _), amount in books.shortfalls.items() if source == record.key)
-    record = record._replace(
-        outcome=compact({**draft.outcome, "changes": changes, "shortfall": shortfall, "debt": debt})
-    )
+    outcome = {**draft.outcome, "changes": changes, "shortfall": shortfall, "debt": debt}
+    record = Record(*record[:-1], compact(outcome))
     new_head = Head(
         record.version, books.at, record.recorded_at, max(head.settled_at, books.settled_at), books.next_at(),
         draft.head[0] if draft.head else head.status, draft.head[1] if draft.head else head.note,
@@ -256,18 +270,22 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
             (record,),
             entries,
             [books.lots[name] for name in books.changed_lots],
-            [books.units[name].row() for name in sorted(books.changed_units)],
+            balances,
             [books.items[key] for key in books.changed_items],
         ),
         draft.award,
+        outcome,
+        books if goes_on else None,
     )
 
 
 def _foresee(context: Context, need: Need, steps: list[Step], head: Head) -> None:
     """Raise `Incomplete` unless all that happens by itself until the last of the steps was loaded."""
-    last = max((step[0] for step in steps), default=head.at)
+    if need.everything:
+        return
+    last = max([step[0] for step in steps], default=head.at)
     next_at = head.next_at if need.due is None else context.next_at
-    if not need.everything and next_at <= last and (need.due is None or need.due < last):
+    if next_at <= last and (need.due is None or need.due < last):
         raise Incomplete(need._replace(due=last, kinds=tuple({*need.kinds, "hold"})))
 
 

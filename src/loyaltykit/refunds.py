@@ -150,19 +150,24 @@ def sold(order: Order, currency: str, split: Split = "net_allocated") -> _Sold:
         return (scale * numerator + denominator) // (2 * denominator)
 
     lines = order.lines
-    net = [minor(line.net) for line in lines]
-    gross = [minor(line.gross) if line.discount else units for line, units in zip(lines, net, strict=True)]
-    discountable = [0 if line.donation else units for line, units in zip(lines, net, strict=True)]
-    discount = min(minor(order.discount), sum(discountable))
-    if discount and split == "net_allocated":
-        shares = allocate(discount, discountable)
-        net = [units - share for units, share in zip(net, shares, strict=True)]
-        discount = 0
-    shipping, tax = minor(order.shipping), minor(order.tax)
-    taxed = Fraction(sum(units for line, units in zip(lines, net, strict=True) if bears_tax(line)) if tax else 0)
-    if discount:
-        taxed *= 1 - Fraction(discount, sum(discountable))
-    taxed += shipping
+    gross = [minor(line.gross) for line in lines]
+    net = [minor(line.net) if line.discount else units for line, units in zip(lines, gross, strict=True)]
+    discount = 0
+    if order.discount:
+        discountable = [0 if line.donation else units for line, units in zip(lines, net, strict=True)]
+        discount = min(minor(order.discount), sum(discountable))
+        if split == "net_allocated":
+            shares = allocate(discount, discountable)
+            net = [units - share for units, share in zip(net, shares, strict=True)]
+            discount = 0
+    shipping = minor(order.shipping) if order.shipping else 0
+    tax, taxed = 0, Fraction(0)
+    if order.tax:
+        tax = minor(order.tax)
+        taxed = Fraction(sum(units for line, units in zip(lines, net, strict=True) if bears_tax(line)))
+        if discount:
+            taxed *= 1 - Fraction(discount, sum(discountable))
+        taxed += shipping
     owed = sum(net) - discount + shipping + (0 if order.tax_included else tax)
     return _Sold(order, currency, split, net, gross, discount, shipping, tax, taxed, owed)
 
@@ -174,6 +179,8 @@ def bears_tax(line: Line) -> bool:
 
 def _paid(goods: _Sold, kind: TenderKind) -> int:
     tenders = goods.order.tenders
+    if not tenders:
+        return 0
     return sum(to_minor(t.amount, goods.currency, rounding="half_up") for t in tenders if t.kind == kind)
 
 

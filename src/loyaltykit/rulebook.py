@@ -23,13 +23,13 @@ from loyaltykit.earning import award, counters, dates
 from loyaltykit.errors import InputError, KeyReused, RefundTooLarge, UnknownMember, WrongCurrency
 from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
 from loyaltykit.fields import text
-from loyaltykit.handover import transferred
+from loyaltykit.handover import note_of, transferred
 from loyaltykit.journal import NEVER, Need, Record
 from loyaltykit.ledger import Envelope, Posting
 from loyaltykit.program import Grace, Program, in_force
 from loyaltykit.refunds import remains
 from loyaltykit.session import Task
-from loyaltykit.stories import Known, OrderFact, activity_steps, key_of, order_story, ref_of, unsaid
+from loyaltykit.stories import Known, OrderFact, Story, activity_steps, key_of, new_story, order_story, ref_of, unsaid
 
 FACTS: Mapping[str, Any] = {
     "order": Order, "refund": Refund, "reversal": Reversal, "activity": Activity, "member": Member,
@@ -105,6 +105,12 @@ class Rulebook:
         """Return the name of a member's account."""
         return f"{self.name}/{text(member, 'member')}"
 
+    def account_of(self, fact: Fact) -> str:
+        """Return the name of the account of a fact's member."""
+        if not isinstance(fact, Order | Refund | Reversal | Activity | Member):
+            raise InputError("fact", fact, "give an Order, Refund, Reversal, Activity or Member")
+        return self.account(fact.id if isinstance(fact, Member) else fact.member)
+
     def check_currency(self, fact: Fact) -> None:
         """Refuse a fact in another currency than the program's."""
         program = self.program(fact.at)
@@ -137,38 +143,36 @@ class Rulebook:
         `account` is where it goes if its member was merged. `elsewhere` are the records of its order in accounts
         that this one absorbed, and `reserved` its parts of campaign budgets: (reserved, the budget's points).
         """
-        if not isinstance(fact, Order | Refund | Reversal | Activity | Member):
-            raise InputError("fact", fact, "give an Order, Refund, Reversal, Activity or Member")
+        account = account or self.account_of(fact)
         if not isinstance(fact, Member):
             self.check_currency(fact)
         key, ref, at = key_of(fact), ref_of(fact), to_us(fact.at)
         kind = type(fact).__name__.lower()
-        member = fact.id if isinstance(fact, Member) else fact.member
         program = self.program(fact.at)
-        need = Need(account or self.account(member), keys=(key,))
         payload, fingerprint = wire.signed(fact)
         envelope = Envelope(key, kind, at, fingerprint, "{}" if isinstance(fact, Member) else payload, ref)
         terms = self.terms(program)
         if isinstance(fact, Member):
-            need = need._replace(items=(("profile", "member"),))
+            need = Need(account, (key,), items=(("profile", "member"),))
             return Task(need, envelope, lambda view: _enrol(fact, view), terms)
         part = Part(tier, elsewhere, {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()})
+        keys, refs, sources = [key], [], []
+        items: list[tuple[str, str]] = []
         if isinstance(fact, Activity):
-            need = need._replace(items=count_items(counters(program, fact)))
+            items += count_items(counters(program, fact))
         if ref is not None:
-            items = [("order", ref)]
+            refs, sources = [ref], [ref, *[f"{each}>{ref}" for each in elsewhere]]
+            items.append(("order", ref))
             if isinstance(fact, Order):
                 items += count_items(counters(program, fact))
                 items += _spending_items(fact)
-                keys = [record_key(tender.key) for tender in fact.tenders if tender.key is not None]
-                need = need._replace(keys=(key, *keys))
-            sources = (ref, *(f"{each}>{ref}" for each in elsewhere))
-            need = need._replace(refs=(ref,), sources=sources, items=(*need.items, *items))
+                keys += [record_key(tender.key) for tender in fact.tenders if tender.key is not None]
+        need = Need(account, tuple(keys), tuple(refs), sources=tuple(sources), items=tuple(items))
         return Task(need, envelope, lambda view: self._tell(fact, part, view), terms)
 
     def _tell(self, fact: OrderFact, part: Part, view: View) -> Draft:
         """Decide a fact: what an activity earns by itself, and what the story of its order now says."""
-        note = json.loads(view.context.head.note) if view.context.head is not None else {}
+        note = note_of(view.context.head)
         if view.closed:
             raise Moved(note["into"])
         if ref_of(fact) is not None and note.get("absorbed") and set(part.elsewhere) != set(note["absorbed"]):
@@ -203,9 +207,10 @@ class Rulebook:
 
     def _order(self, fact: OrderFact, ref: str, part: Part, view: View, counts: dict[str, int]) -> Draft:
         """Tell the story of the order that a fact belongs to; add to `counts` what changes under the caps."""
-        records = sorted(
-            (r for r in view.records.values() if r.ref == ref and r.kind in FACTS), key=lambda r: r.version
-        )
+        records = [record for record in view.records.values() if record.ref == ref and record.kind in FACTS]
+        if isinstance(fact, Order) and not records and not part.elsewhere:
+            return self._new_order(fact, ref, part, view, counts)
+        records.sort(key=lambda record: record.version)
         prefix, earlier = _elsewhere(part.elsewhere, ref, fact)
         known = next((json.loads(r.outcome) for r in (*earlier, *records) if r.kind == "order"), None)
         outcome: dict[str, Any] = {}
@@ -235,14 +240,7 @@ class Rulebook:
             raise More(items=missing)
         for name in {*story.counts, *before.get("counts", {})}:
             counts[name] = counts.get(name, 0) + story.counts.get(name, 0) - before.get("counts", {}).get(name, 0)
-        back = story.returned
-        after = {
-            "counts": {name: amount for name, amount in story.counts.items() if amount},
-            "cash": str(back.amount("cash")) if back else "0",
-            "gift_card": str(back.amount("gift_card")) if back else "0",
-            "points": back.points if back else 0,
-            "ignored": list(story.ignored),
-        }
+        after = _noted(story)
         if before or after != NOTHING_BACK:
             view.books.keep("order", ref, after)
         if not isinstance(fact, Order):
@@ -255,6 +253,24 @@ class Rulebook:
         told = {record.key for record in earlier}
         given = story.award if isinstance(fact, Order) and story.award_of is fact else None
         return Draft([step for step in steps if step[2] not in told], outcome, award=given)
+
+    def _new_order(self, order: Order, ref: str, part: Part, view: View, counts: dict[str, int]) -> Draft:
+        """Tell the story of an order of which nothing is known yet: `_order` without what came before, for speed."""
+        program = self.program(order.at)
+        used = {**counted(view.books, counters(program, order)), **part.used}
+        redeemed = _redeemed(order, view.records)
+        outcome: dict[str, Any] = {"version": program.version, "tier": part.tier, "used": used}
+        if redeemed:
+            outcome["redeemed"] = sorted(redeemed)
+        known = Known(program, part.tier, used, frozenset(redeemed))
+        story = new_story(order, known, self.terms(program))
+        for name, amount in story.counts.items():
+            counts[name] = counts.get(name, 0) + amount
+        if story.counts or story.returned:
+            after = _noted(story)
+            if after != NOTHING_BACK:
+                view.books.keep("order", ref, after)
+        return Draft(unsaid(story.steps, ()), outcome, award=story.award)
 
     def command_task(self, command: Command) -> Task:
         """Say what a command needs to see, and how it is decided."""
@@ -305,7 +321,7 @@ class Rulebook:
     def receipt(self, posting: Posting, fact: Fact | None = None) -> Receipt:
         """Turn what was recorded into the answer; raise the refusal that it stands for, if it is one."""
         record = posting.record
-        outcome = json.loads(record.outcome)
+        outcome = json.loads(record.outcome) if posting.outcome is None else posting.outcome
         given: Award | None = posting.award
         if given is None and isinstance(fact, Order | Activity) and "version" in outcome:
             program = self.versions[outcome["version"]]
@@ -389,6 +405,18 @@ def _spending_items(order: Order) -> list[tuple[str, str]]:
         elif tender.kind == "points" and tender.key is not None:
             found += [("spent", tender.key), ("hold", tender.key)]
     return found
+
+
+def _noted(story: Story) -> dict[str, Any]:
+    """Return what is noted of an order: what it counts for, and what has gone back."""
+    back = story.returned
+    return {
+        "counts": {name: amount for name, amount in story.counts.items() if amount},
+        "cash": str(back.amount("cash")) if back else "0",
+        "gift_card": str(back.amount("gift_card")) if back else "0",
+        "points": back.points if back else 0,
+        "ignored": list(story.ignored),
+    }
 
 
 def _redeemed(order: Order, records: Mapping[str, Record]) -> set[str]:

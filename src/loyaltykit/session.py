@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
 
+from loyaltykit.books import Books
 from loyaltykit.commands import Draft, Terms, View
 from loyaltykit.errors import StoreUnusable
-from loyaltykit.journal import Commit, Context, Need
+from loyaltykit.journal import Balance, Commit, Context, Entry, Item, Lot, Need, Record
 from loyaltykit.ledger import Envelope, Incomplete, Posting, post
 from loyaltykit.stores.protocol import Store
 
 T = TypeVar("T")
+
+_Rows = tuple[
+    dict[str, Balance], dict[str, Record], dict[str, Lot], dict[tuple[str, str], Item], list[Entry]
+]  # fmt: skip
 
 
 class Task(NamedTuple):
@@ -35,23 +41,25 @@ class Session:
     def __init__(self, store: Store, need: Need) -> None:
         self._store = store
         self._need = need
-        self._context: Context | None = None
+        self._known: _Known | None = None
         self._commits: list[Commit] = []
+        self._books: Books | None = None  # as the latest posting left them
 
     @property
     def context(self) -> Context:
         """What is known of the account: as loaded, with what was decided since."""
-        if self._context is None:
-            self._context = self._store.load(self._need)
-        return self._context
+        if self._known is None:
+            self._known = _Known(self._need, self._store.load(self._need))
+        return self._known.context()
 
     def run(self, task: Task, recorded_at: int) -> Posting:
         """Decide a task on what is known, loading more where that is not enough."""
-        if not _covers(self._need, task.need):
-            self._reload(_union(self._need, task.need))
+        if task.need is not self._need and not self._covers(task.need):
+            self._reload(union([self._need, task.need]))
         while True:
+            books, self._books = self._books, None  # deciding changes them: where it fails they are of no use
             try:
-                posting = post(self.context, self._need, task.envelope, recorded_at, task.choose, task.terms)
+                posting = post(self.context, self._need, task.envelope, recorded_at, task.choose, task.terms, books)
             except Incomplete as more:
                 if more.need == self._need:  # what was asked for was loaded, and was not enough
                     if self._need.everything:
@@ -61,8 +69,11 @@ class Session:
                 continue
             if posting.commit is not None:
                 self._commits.append(posting.commit)
-                self._context = _applied(self.context, posting.commit)
-                self._need = self._need._replace(spend=())  # what covered an amount may be spent by now
+                if self._known is not None:
+                    self._known.behind.append(posting.commit)
+                self._books = posting.books
+                if self._need.spend:
+                    self._need = self._need._replace(spend=())  # what covered an amount may be spent by now
             return posting
 
     def commit(self) -> Commit | None:
@@ -77,9 +88,48 @@ class Session:
         self._commits = []
 
     def _reload(self, need: Need) -> None:
-        if self._context is not None and self._commits:
+        if self._known is not None and self._commits:
             self.flush()
-        self._need, self._context = need, None
+        self._need, self._known, self._books = need, None, None
+
+    def _covers(self, want: Need) -> bool:
+        """Say whether all that `want` names was loaded, or will be."""
+        have = self._need
+        if have.everything:
+            return True
+        due = want.due is None or (have.due is not None and want.due <= have.due)
+        if self._known is None:
+            return due and all(set(named) <= set(mine) for named, mine in zip(_named(want), _named(have), strict=True))
+        return due and all(map(frozenset.issuperset, self._known.named, _named(want)))
+
+
+class _Known:
+    """What a session knows of its account: what was loaded, in mappings of its own, and the commits that follow it."""
+
+    def __init__(self, need: Need, loaded: Context) -> None:
+        self.named = [frozenset(each) for each in _named(need)]
+        self.behind: list[Commit] = []  # commits that the context does not show yet
+        self._context = loaded
+        self._own: _Rows | None = None
+
+    def context(self) -> Context:
+        if self.behind:
+            self._catch_up()
+        return self._context
+
+    def _catch_up(self) -> None:
+        old = self._context
+        if self._own is None:
+            self._own = dict(old.balances), dict(old.records), dict(old.lots), dict(old.items), list(old.entries)
+        balances, records, lots, items, entries = self._own
+        for commit in self.behind:
+            balances.update((row.unit, row) for row in commit.balances)
+            records.update((record.key, record) for record in commit.records)
+            lots.update((lot.lot, lot) for lot in commit.lots)
+            items.update(((item.kind, item.name), item) for item in commit.items)
+            entries.extend(commit.entries)
+        self._context = Context(self.behind[-1].head, balances, records, lots, items, entries, old.next_at)
+        self.behind.clear()
 
 
 def pause(attempt: int) -> None:
@@ -87,60 +137,34 @@ def pause(attempt: int) -> None:
     time.sleep(random.uniform(0, min(0.05, 0.0005 * 2**attempt)))
 
 
-def _covers(have: Need, want: Need) -> bool:
-    if have.everything:
-        return True
-    return (
-        set(want.keys) <= set(have.keys)
-        and set(want.refs) <= set(have.refs)
-        and set(want.sources) <= set(have.sources)
-        and set(want.items) <= set(have.items)
-        and set(want.lots) <= set(have.lots)
-        and set(want.kinds) <= set(have.kinds)
-        and (want.due is None or (have.due is not None and want.due <= have.due))
-    )
+def _named(need: Need) -> tuple[Iterable[Any], ...]:
+    return need.keys, need.refs, need.sources, need.items, need.lots, need.kinds
 
 
-def _union(one: Need, other: Need) -> Need:
-    """Return a need that covers both."""
-    due = max((each.due for each in (one, other) if each.due is not None), default=None)
+def union(needs: Sequence[Need]) -> Need:
+    """Return a need that covers all of them; what the last of them wants to spend counts."""
+    if len(needs) == 1:
+        return needs[0]
+    dues = [need.due for need in needs if need.due is not None]
+    spending = next((need for need in reversed(needs) if need.spend), needs[-1])
     return Need(
-        other.account,
-        _both(one.keys, other.keys),
-        _both(one.refs, other.refs),
-        other.spend or one.spend,
-        other.spend_at or one.spend_at,
-        due,
-        _both(one.lots, other.lots),
-        _both(one.sources, other.sources),
-        _both(one.items, other.items),
-        _both(one.kinds, other.kinds),
-        one.open_lots or other.open_lots,
-        one.everything or other.everything,
+        needs[-1].account,
+        _all(need.keys for need in needs),
+        _all(need.refs for need in needs),
+        spending.spend,
+        spending.spend_at,
+        max(dues, default=None),
+        _all(need.lots for need in needs),
+        _all(need.sources for need in needs),
+        _all(need.items for need in needs),
+        _all(need.kinds for need in needs),
+        any(need.open_lots for need in needs),
+        any(need.everything for need in needs),
     )
 
 
-def union(needs: list[Need]) -> Need:
-    """Return a need that covers all of them."""
-    need = needs[0]
-    for other in needs[1:]:
-        need = _union(need, other)
-    return need
-
-
-def _both(one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
-    return one if one == other else tuple(dict.fromkeys((*one, *other)))
-
-
-def _applied(context: Context, commit: Commit) -> Context:
-    """Return the context after a commit; its mappings are the session's own and are changed in place."""
-    balances, records = dict(context.balances), dict(context.records)
-    lots, items = dict(context.lots), dict(context.items)
-    balances.update((row.unit, row) for row in commit.balances)
-    records.update((record.key, record) for record in commit.records)
-    lots.update((lot.lot, lot) for lot in commit.lots)
-    items.update(((item.kind, item.name), item) for item in commit.items)
-    return Context(commit.head, balances, records, lots, items, [*context.entries, *commit.entries], context.next_at)
+def _all(parts: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(parts)))
 
 
 def _joined(commits: list[Commit]) -> Commit:

@@ -61,11 +61,17 @@ def award(
     if lot is None:
         if target <= 0:
             return
-        lot = Lot(name, unit, name.split("#")[0], earned_at, active_at, expires_at, NEVER, target, *(0,) * 9)
-        lot, bucket = books.credit(lot, target, at)
+        pending, due_at = (target, min(active_at, expires_at)) if active_at > at else (0, expires_at)
+        lot = Lot(
+            name, unit, name.split("#")[0], earned_at, active_at, expires_at, due_at, target, pending, target - pending,
+            0, 0, 0, 0, 0, 0, 0,
+        )  # fmt: skip
+        row = books.unit(unit)
+        row.pending += pending
+        row.active += target - pending
         books.put(lot)
         _arrives(books, lot, at)
-        books.move(unit, "earn", target, at, source, [(name, "new", bucket, target)])
+        books.move(unit, "earn", target, at, source, [(name, "new", "pending" if pending else "active", target)])
     else:
         delta = target - awarded(lot)
         if not delta:

@@ -24,6 +24,7 @@ from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, Te
 from loyaltykit.journal import NEVER
 from loyaltykit.program import Program
 from loyaltykit.refunds import Returned, remains, returned
+from loyaltykit.worth import plan_of
 
 OrderFact = Order | Refund | Reversal | Activity
 
@@ -139,9 +140,8 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
         steps += _no_longer_spent(at, rank, key, order, parts, terms)
         named = {lot_name(program, f"order:{order.id}", lot): lot for lot in given.lots}
         for (name, lot), target in zip(named.items(), stands, strict=True):
-            when = [to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)]
-            lots[name] = [lot.unit, *when]
-            steps.append([at, rank, key, "award", name, lot.unit, target, *when, terms(lot.unit).shortfall])
+            lots[name] = [lot.unit, *_when(lot)]
+            steps.append([at, rank, key, "award", name, lot.unit, target, *_when(lot), terms(lot.unit).shortfall])
             if lot.active_at is None and lot.event in happened:
                 made = dates_on_event(lot, happened[lot.event], program.zone)
                 steps.append([at, rank, key, "dates", name, _us(made.active_at), _us(made.expires_at)])
@@ -155,6 +155,34 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
             for name, amount in counts_back(program, order, tuple(refunds.values()), given):
                 counts[name] = counts.get(name, 0) - amount
     return Story(steps, given, order, counts, back, tuple(ignored))
+
+
+def new_story(order: Order, known: Known, terms: Callable[[str], Terms]) -> Story:
+    """Tell the story of an order of which nothing else is known: what `order_story` says of its one revision."""
+    if order.state == "cancelled":
+        return order_story([order], known, terms)
+    at, rank, key, _ = _event(order)
+    given = award(known.program, order, tier=known.tier, used=known.used)
+    steps = _activity(at, rank, key, given, order, terms)
+    if order.tenders:
+        steps += _spending(at, rank, key, order, None, known, terms)
+    steps += _awarded(at, rank, key, known.program, f"order:{order.id}", given, terms)
+    return Story(steps, given, order, dict(given.counts), None, ())
+
+
+def _awarded(
+    at: int, rank: int, key: str, program: Program, of: str, given: Award, terms: Callable[[str], Terms]
+) -> list[Step]:
+    """Return the steps that say what an award amounts to when it is given."""
+    return [
+        [at, rank, key, "award", lot_name(program, of, lot), lot.unit, lot.points, *_when(lot),
+         terms(lot.unit).shortfall]
+        for lot in given.lots
+    ]  # fmt: skip
+
+
+def _when(lot: AwardLot) -> tuple[int, int, int]:
+    return to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)
 
 
 def _what_is_left(order: Order, refund: Refund, refunds: Mapping[str, Refund], program: Program) -> Refund:
@@ -173,9 +201,20 @@ def _activity(at: int, rank: int, key: str, given: Award, order: Order, terms: C
     """Return the steps that put off the lapse of balances: an order that earns or spends is activity."""
     if rank != RANK_AWARD:
         return []
-    units = {lot.unit for lot in given.lots} | {part.unit for part in order.tenders if part.kind == "points"}
-    ends = {unit: terms(unit).lapse_at(order.at) for unit in sorted(units)}
-    return [[at, rank, key, "lapse", unit, end] for unit, end in ends.items() if end is not None]
+    units = {lot.unit for lot in given.lots}
+    units.update(part.unit for part in order.tenders if part.kind == "points")
+    return _lapses(at, rank, key, order.at, units, terms)
+
+
+def _lapses(
+    at: int, rank: int, key: str, when: datetime, units: Iterable[str], terms: Callable[[str], Terms]
+) -> list[Step]:
+    steps: list[Step] = []
+    for unit in sorted(units):
+        end = terms(unit).lapse_at(when)
+        if end is not None:
+            steps.append([at, rank, key, "lapse", unit, end])
+    return steps
 
 
 def _us(at: datetime | None) -> int:
@@ -249,8 +288,10 @@ def _no_longer_spent(
 
 def lot_name(program: Program, key: str, lot: AwardLot) -> str:
     """Return the name of a lot: its fact's key, and what tells it from a lot of ``points`` with their usual dates."""
-    usual = dates(program.unit(lot.unit), lot.earned_at, program.zone)
     parts = [] if lot.unit == "points" else [lot.unit]
+    if not plan_of(program).usual.isdisjoint(lot.rules):
+        return f"{key}#{lot.unit}" if parts else key
+    usual = dates(program.unit(lot.unit), lot.earned_at, program.zone)
     if (lot.active_at, lot.expires_at, lot.event, lot.validity) != (
         usual.active_at, usual.expires_at, usual.event, usual.validity,
     ):  # fmt: skip
@@ -262,18 +303,8 @@ def lot_name(program: Program, key: str, lot: AwardLot) -> str:
 def activity_steps(program: Program, activity: Activity, given: Award, terms: Callable[[str], Terms]) -> list[Step]:
     """Return the steps of what an activity earned."""
     at, key = to_us(activity.at), key_of(activity)
-    steps: list[Step] = []
-    for unit in sorted({lot.unit for lot in given.lots}):
-        end = terms(unit).lapse_at(activity.at)
-        if end is not None:
-            steps.append([at, RANK_AWARD, key, "lapse", unit, end])
-    for lot in given.lots:
-        when = [to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)]
-        steps.append(
-            [at, RANK_AWARD, key, "award", lot_name(program, key, lot), lot.unit, lot.points, *when,
-             terms(lot.unit).shortfall]
-        )  # fmt: skip
-    return steps
+    steps = _lapses(at, RANK_AWARD, key, activity.at, {lot.unit for lot in given.lots}, terms)
+    return steps + _awarded(at, RANK_AWARD, key, program, key, given, terms)
 
 
 def unsaid(steps: Iterable[Step], planned: Sequence[Step]) -> list[Step]:

@@ -40,12 +40,15 @@ def added(values: Iterable[Fraction]) -> Fraction:
 
 
 class Rate(NamedTuple):
-    """A rule that gives so much per minor unit of money (or per item); `bands` are (least total, rate), falling."""
+    """A rule that gives so much per minor unit of money (or per item).
+
+    `bands` are (least total, rate, rate as it is shown), falling.
+    """
 
     rule: Rule
     per_line: bool
     per_item: bool
-    bands: tuple[tuple[Decimal, Fraction], ...]
+    bands: tuple[tuple[Decimal, Fraction, Fraction], ...]
 
 
 class Factor(NamedTuple):
@@ -69,6 +72,7 @@ class UnitPlan(NamedTuple):
     caps: tuple[Cap, ...]
     counted: bool
     terms: dict[str, tuple[Any, Any, str]]
+    usual: frozenset[str]  # the rules whose points live and become active as the unit says
     factors: dict[tuple[int, ...], Factor]
 
 
@@ -86,6 +90,8 @@ class Plan(NamedTuple):
     rules: dict[str, Rule]
     limited: frozenset[str]
     whole: frozenset[str]
+    counted: bool  # anything is limited at all
+    usual: frozenset[str]
 
 
 class Worth(NamedTuple):
@@ -99,7 +105,7 @@ class Worth(NamedTuple):
 @lru_cache(maxsize=256)
 def plan_of(program: Program) -> Plan:
     """Return the plan of a program, made once for each."""
-    units = tuple(dict.fromkeys(rule.unit for rule in program.earning))
+    units = tuple(_unit_plan(program, name) for name in dict.fromkeys(rule.unit for rule in program.earning))
     budgets = [rule.budget.name for rule in program.earning if rule.budget is not None]
     return Plan(
         program.version,
@@ -109,10 +115,12 @@ def plan_of(program: Program) -> Plan:
         program.refund_split,
         program.basis,
         program.stacking,
-        tuple(_unit_plan(program, name) for name in units),
+        units,
         {rule.name: rule for rule in program.earning},
         frozenset(rule.name for rule in program.earning if _limited(rule)),
         frozenset(rule.name for rule in program.earning if rule.budget and budgets.count(rule.budget.name) > 1),
+        any(unit.counted for unit in units),
+        frozenset().union(*(unit.usual for unit in units)),
     )
 
 
@@ -125,6 +133,15 @@ def _unit_plan(program: Program, name: str) -> UnitPlan:
     unit = program.unit(name)
     rules = [rule for rule in program.earning if rule.unit == name]
     caps = tuple(cap for cap in program.caps if cap.unit == name)
+    own: tuple[Any, Any, str] = (unit.activation, unit.validity, unit.validity_from or "activation")
+    terms = {
+        rule.name: (
+            own[0] if rule.activation is None else rule.activation,
+            own[1] if rule.validity is None else None if rule.validity == "never" else rule.validity,
+            own[2],
+        )
+        for rule in rules
+    }
     return UnitPlan(
         name,
         unit.rounding or "floor",
@@ -135,14 +152,8 @@ def _unit_plan(program: Program, name: str) -> UnitPlan:
         tuple(rule for rule in rules if isinstance(rule, ActivityRule)),
         caps,
         bool(caps) or any(_limited(rule) for rule in rules),
-        {
-            rule.name: (
-                unit.activation if rule.activation is None else rule.activation,
-                unit.validity if rule.validity is None else None if rule.validity == "never" else rule.validity,
-                unit.validity_from or "activation",
-            )
-            for rule in rules
-        },
+        terms,
+        frozenset(name for name, term in terms.items() if term == own),
         {},
     )
 
@@ -159,7 +170,13 @@ def _rate(rule: PerAmount | PerItem | CashBack | RateTable, minor: int) -> Rate:
         bands = [(least, points / (exact(rule.each) * minor)) for least, points in reversed(rule.bands)]
     else:
         bands = [(Decimal(0), rule.points / (exact(rule.each) * minor))]
-    return Rate(rule, depends_on_line(rule.where), isinstance(rule, PerItem), tuple(bands))
+    per_shown = 1 if isinstance(rule, PerItem | CashBack) else minor
+    return Rate(
+        rule,
+        depends_on_line(rule.where),
+        isinstance(rule, PerItem),
+        tuple((least, rate, rate * per_shown) for least, rate in bands),
+    )
 
 
 # ---------------------------------------------------------------- orders
@@ -248,17 +265,17 @@ def _add_rate(
     chosen = _where(rate.rule, rate.per_line, members, scene)
     if rate.per_item:
         chosen = [each for each in chosen if each.line]
-    per_one = next((found for least, found in rate.bands if scene.reaches(least)), None)
-    if not chosen or per_one is None:
+    band = next((band for band in rate.bands if scene.reaches(band[0])), None)
+    if not chosen or band is None:
         return
+    _, per_one, per_shown = band
     if rate.per_item:
         shown = total(each.quantity for each in chosen)
-        base, per_shown = Fraction(shown) * per_one, per_one
+        base = Fraction(shown) * per_one
     else:
         units = sum([each.basis for each in chosen])
         base = Fraction(units * per_one.numerator, content.of * per_one.denominator)
         shown = from_minor((2 * units + content.of) // (2 * content.of), plan.currency)
-        per_shown = per_one if isinstance(rate.rule, CashBack) else per_one * plan.minor
     if not base:
         points.setdefault(rate.rule.name, ZERO)
         return

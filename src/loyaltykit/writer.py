@@ -21,7 +21,7 @@ from loyaltykit.earning import award, counters
 from loyaltykit.errors import LoyaltyError, OutcomeUnknown, Refused, StaleVersion, StoreBusy
 from loyaltykit.facts import Activity, Fact, Order
 from loyaltykit.handover import TAKES_IN, arrived, give_back, reserve
-from loyaltykit.journal import Head, Need, Record
+from loyaltykit.journal import Commit, Head, Need, Record
 from loyaltykit.ledger import Posting
 from loyaltykit.program import Program
 from loyaltykit.rewards import Reward
@@ -201,43 +201,64 @@ class Writer:
             for fact in facts:  # a budget is a stream of its own, which all members share
                 yield self.rules.receipt(self.record(fact, None), fact)
             return
-        tasks = [self.rules.fact_task(fact, None) for fact in facts]
         by_account: dict[str, list[int]] = {}
-        for place, task in enumerate(tasks):
-            by_account.setdefault(task.need.account, []).append(place)
-        postings: dict[int, Posting] = {}
-        sessions = []
-        error: Exception | None = None
-        first_bad = len(facts)
+        for place, fact in enumerate(facts):
+            by_account.setdefault(self.rules.account_of(fact), []).append(place)
+        batch = _Batch(len(facts))
         for places in by_account.values():
-            last = max(tasks[place].envelope.at for place in places)
-            session = Session(self.store, union([tasks[place].need for place in places])._replace(due=last))
-            for place in places:
-                if place > first_bad:
-                    break
-                try:
-                    self._switch_terms(session, tasks[place].need.account, tasks[place].envelope.at)
-                    postings[place] = session.run(tasks[place], self._now())
-                except (Moved, Absorbed, StaleVersion):  # merged, or overtaken: as if it had come alone
-                    with suppress(StaleVersion):
-                        session.flush()
-                    session = Session(self.store, tasks[place].need)
-                    postings[place] = self.record(facts[place], None)
-                except LoyaltyError as wrong:
-                    error, first_bad = wrong, place
-                    break
-            sessions.append((session, places))
-        commits = [(commit, places) for session, places in sessions if (commit := session.commit()) is not None]
-        outcomes = self.store.append_many([commit for commit, _ in commits])
-        for (_, places), outcome in zip(commits, outcomes, strict=True):
+            self._decide(facts, places, batch)
+        outcomes = self.store.append_many([commit for commit, _ in batch.commits])
+        for (_, places), outcome in zip(batch.commits, outcomes, strict=True):
             if outcome is None:
                 continue
             if not outcome.retry:
                 raise outcome
             for place in places:  # another writer was faster: one by one
-                if place < first_bad:
-                    postings[place] = self.write(tasks[place])
-        for place in range(first_bad):
-            yield self.rules.receipt(postings[place], facts[place])
-        if error is not None:
-            raise error
+                if place < batch.end:
+                    posting = self.write(self.rules.fact_task(facts[place], None))
+                    batch.receipts[place] = self.rules.receipt(posting, facts[place])
+        for place in range(batch.end):
+            yield batch.receipts[place]
+        if batch.error is not None:
+            raise batch.error
+
+    def _decide(self, facts: Sequence[Fact], places: list[int], batch: _Batch) -> None:
+        """Decide the facts at these places, which are of one account, as one commit."""
+        tasks: list[Task] = []
+        for place in places:
+            if place > batch.end:
+                break
+            try:
+                tasks.append(self.rules.fact_task(facts[place], None))
+            except LoyaltyError as wrong:
+                batch.end, batch.error = place, wrong
+        if not tasks:
+            return
+        last = max(task.envelope.at for task in tasks)
+        session = Session(self.store, union([task.need for task in tasks])._replace(due=last))
+        for place, task in zip(places, tasks, strict=False):
+            try:
+                self._switch_terms(session, task.need.account, task.envelope.at)
+                posting = session.run(task, self._now())
+            except (Moved, Absorbed, StaleVersion):  # merged, or overtaken: as if it had come alone
+                with suppress(StaleVersion):
+                    session.flush()
+                session = Session(self.store, task.need)
+                posting = self.record(facts[place], None)
+            except LoyaltyError as wrong:
+                batch.end, batch.error = place, wrong
+                break
+            batch.receipts[place] = self.rules.receipt(posting, facts[place])
+        commit = session.commit()
+        if commit is not None:
+            batch.commits.append((commit, places))
+
+
+class _Batch:
+    """What has been decided of a batch: it ends before the first fact that cannot be recorded, if there is one."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.error: LoyaltyError | None = None
+        self.receipts: dict[int, Receipt] = {}
+        self.commits: list[tuple[Commit, list[int]]] = []

@@ -19,22 +19,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from loyaltykit.calendar import days
 from loyaltykit.club import Club
-from loyaltykit.facts import Line, Order
+from loyaltykit.facts import Activity, Fact, Line, Order
 from loyaltykit.program import Program
-from loyaltykit.rules import per_amount
+from loyaltykit.rules import activity, per_amount
 from loyaltykit.stores.memory import MemoryStore
 from loyaltykit.stores.sqlite import SQLiteStore
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-PROGRAM = Program("bench", "USD", earning=[per_amount(1)], validity=days(90))
+PROGRAM = Program("bench", "USD", earning=[per_amount(1), activity("review", 10)], validity=days(90))
+MEMBERS = 200
 NUMBERS = itertools.count()
-Slice = Callable[[int], None]
-"""Does so many operations."""
+Slice = Callable[[int], Callable[[], None]]
+"""Prepares so many operations, and returns what does them: only that is timed."""
 
 
 def floor(folder: Path) -> Slice:
@@ -44,100 +46,143 @@ def floor(folder: Path) -> Slice:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("CREATE TABLE bare (key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID")
 
-    def run(count: int) -> None:
-        for _ in range(count):
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("INSERT INTO bare VALUES (?, ?)", (f"key-{next(NUMBERS)}", 100))
-            connection.execute("COMMIT")
+    def prepare(count: int) -> Callable[[], None]:
+        numbers = list(itertools.islice(NUMBERS, count))
 
-    return run
+        def run() -> None:
+            for number in numbers:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("INSERT INTO bare VALUES (?, ?)", (f"key-{number}", 100))
+                connection.execute("COMMIT")
+
+        return run
+
+    return prepare
 
 
-def earn(club: Club, members: int = 200) -> Slice:
+def _each(do: Callable[[str, str, datetime], object], members: int) -> Slice:
+    """Return a slice of one command a time: of a member, under a key, at an instant."""
+
+    def prepare(count: int) -> Callable[[], None]:
+        numbers = list(itertools.islice(NUMBERS, count))
+
+        def run() -> None:
+            for number in numbers:
+                do(f"m{number % members}", f"k{number}", BEGIN + timedelta(milliseconds=number))
+
+        return run
+
+    return prepare
+
+
+def earn(club: Club, members: int = MEMBERS) -> Slice:
     """Return a slice of ledger earns."""
-
-    def run(count: int) -> None:
-        for _ in range(count):
-            number = next(NUMBERS)
-            at = BEGIN + timedelta(milliseconds=number)
-            club.earn(f"m{number % members}", 100, key=f"k{number}", at=at)
-
-    return run
+    return _each(lambda member, key, at: club.earn(member, 100, key=key, at=at), members)
 
 
-def redeem(club: Club, members: int = 200) -> Slice:
+def redeem(club: Club, members: int = MEMBERS) -> Slice:
     """Return a slice of redemptions of one point each."""
-
-    def run(count: int) -> None:
-        for _ in range(count):
-            number = next(NUMBERS)
-            at = BEGIN + timedelta(milliseconds=number)
-            club.redeem(f"m{number % members}", 1, key=f"k{number}", at=at)
-
-    return run
+    return _each(lambda member, key, at: club.redeem(member, 1, key=key, at=at), members)
 
 
-def order(members: int = 200) -> Order:
-    """Return the next order: three lines."""
-    number = next(NUMBERS)
+def basket(number: int, member: str, at: datetime) -> Order:
+    """Return an order of three lines."""
     lines = [Line("beans", 2, unit_price="3.50"), Line("mug", 1, total="9.90"), Line("tea", 3, unit_price="2.10")]
-    return Order(f"o{number}", f"m{number % members}", BEGIN + timedelta(milliseconds=number), lines)
+    return Order(f"o{number}", member, at, lines)
 
 
-def record(club: Club) -> Slice:
-    """Return a slice of orders recorded one by one."""
-
-    def run(count: int) -> None:
-        for _ in range(count):
-            club.record(order())
-
-    return run
+def amount(number: int, member: str, at: datetime) -> Order:
+    """Return an order of which only the amount is known."""
+    return Order(f"o{number}", member, at, amount="23.20")
 
 
-def record_many(club: Club) -> Slice:
-    """Return a slice of orders recorded as one batch."""
+def review(number: int, member: str, at: datetime) -> Activity:
+    """Return an activity that earns."""
+    return Activity(f"a{number}", member, "review", at)
 
-    def run(count: int) -> None:
-        for _ in club.record_many((order() for _ in range(count)), batch=count):
-            pass
 
-    return run
+FACTS: dict[str, Callable[[int, str, datetime], Fact]] = {
+    "three-line order": basket,
+    "one-amount order": amount,
+    "activity": review,
+}
+
+
+def _facts(make: Callable[[int, str, datetime], Fact], count: int) -> list[Fact]:
+    return [
+        make(number, f"m{number % MEMBERS}", BEGIN + timedelta(milliseconds=number))
+        for number in itertools.islice(NUMBERS, count)
+    ]
+
+
+def record(club: Club, make: Callable[[int, str, datetime], Fact]) -> Slice:
+    """Return a slice of facts recorded one by one."""
+
+    def prepare(count: int) -> Callable[[], None]:
+        facts = _facts(make, count)
+
+        def run() -> None:
+            for fact in facts:
+                club.record(fact)
+
+        return run
+
+    return prepare
+
+
+def record_many(club: Club, make: Callable[[int, str, datetime], Fact]) -> Slice:
+    """Return a slice of facts recorded as one batch."""
+
+    def prepare(count: int) -> Callable[[], None]:
+        facts = _facts(make, count)
+
+        def run() -> None:
+            for _ in club.record_many(facts, batch=count):
+                pass
+
+        return run
+
+    return prepare
 
 
 def rates(slices: dict[str, tuple[Slice, int]], rounds: int) -> dict[str, float]:
     """Run every slice in turn, several rounds, and return the median operations a second of each."""
     seen: dict[str, list[float]] = {name: [] for name in slices}
     for turn in range(rounds + 1):
-        for name, (run, count) in slices.items():
+        for name, (prepare, count) in slices.items():
+            run = prepare(count)
             begin = time.perf_counter()
-            run(count)
+            run()
             if turn:  # the first round warms up
                 seen[name].append(count / (time.perf_counter() - begin))
     return {name: statistics.median(values) for name, values in seen.items()}
 
 
 def against_the_floor(folder: Path, rounds: int) -> None:
-    """Print the rates of durable writes as shares of the floor."""
-    with (
-        Club(PROGRAM, SQLiteStore(folder / "earn.db")) as earning,
-        Club(PROGRAM, SQLiteStore(folder / "record.db")) as recording,
-        Club(PROGRAM, SQLiteStore(folder / "bulk.db")) as loading,
-    ):
-        found = rates(
-            {
-                "bare INSERT": (floor(folder), 300),
-                "Club.earn": (earn(earning), 200),
-                "Club.redeem": (redeem(earning), 200),
-                "Club.record": (record(recording), 200),
-                "Club.record_many": (record_many(loading), 2_000),
-            },
-            rounds,
-        )
+    """Print the rates of durable writes as shares of the floor, and what a fact gains in bulk."""
+    with ExitStack() as clubs:
+
+        def club(name: str) -> Club:
+            return clubs.enter_context(Club(PROGRAM, SQLiteStore(folder / f"{name}.db")))
+
+        earning = club("earn")
+        slices = {
+            "bare INSERT": (floor(folder), 300),
+            "Club.earn": (earn(earning), 200),
+            "Club.redeem": (redeem(earning), 200),
+        }
+        for what, make in FACTS.items():
+            slices[f"one by one: {what}"] = (record(club(f"record {what}"), make), 200)
+            slices[f"in bulk: {what}"] = (record_many(club(f"bulk {what}"), make), 2_000)
+        found = rates(slices, rounds)
     base = found["bare INSERT"]
-    print(f"  {'bare INSERT':<18}{base:>9,.0f} a second, the floor")
-    for name in ("Club.earn", "Club.redeem", "Club.record", "Club.record_many"):
-        print(f"  {name:<18}{found[name]:>9,.0f} a second, {found[name] / base:.2f} of the floor")
-    print(f"  a fact in bulk: {found['Club.record_many'] / found['Club.record']:.1f} times as fast as one by one")
+    print(f"  {'bare INSERT':<30}{base:>9,.0f} a second, the floor")
+    for name, rate in found.items():
+        if name != "bare INSERT":
+            print(f"  {name:<30}{rate:>9,.0f} a second, {rate / base:.2f} of the floor")
+    for what in FACTS:
+        gain = found[f"in bulk: {what}"] / found[f"one by one: {what}"]
+        print(f"  in bulk, one {what} is {gain:.1f} times as fast as one by one")
 
 
 def against_history(folder: Path, rounds: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from loyaltykit.errors import StaleVersion, StoreError
 from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record
@@ -50,22 +51,36 @@ def view(connection: Connection, need: Need) -> Context:
             next_at,
         )
     records: dict[str, Record] = {}
-    for key in need.keys:
-        for row in connection.execute(sql.RECORD_BY_KEY, (account, key)):
-            records[key] = Record._make(row)
-    for ref in need.refs:
-        for row in connection.execute(sql.RECORDS_BY_REF, (account, ref)):
+    for statement, names in ((sql.RECORDS_BY_KEY, need.keys), (sql.RECORDS_BY_REF, need.refs)):
+        for row in _named(connection, statement, account, names):
             records[row[1]] = Record._make(row)
     lots = {lot.lot: lot for lot in lots_due}
     _lots(connection, need, lots)
     items = {(item.kind, item.name): item for item in items_due}
+    by_kind: dict[str, list[str]] = {}
     for kind, name in need.items:
-        for row in connection.execute(sql.ITEM_BY_NAME, (account, kind, name)):
-            items[kind, name] = Item._make(row)
+        by_kind.setdefault(kind, []).append(name)
+    for kind, within in by_kind.items():
+        for row in _named(connection, sql.ITEMS_BY_NAME, account, within, kind):
+            items[kind, row[1]] = Item._make(row)
     for kind in need.kinds:
         for row in connection.execute(sql.ITEMS_BY_KIND, (account, kind)):
             items[kind, row[1]] = Item._make(row)
     return Context(head, balances, records, lots, items, (), next_at)
+
+
+def _named(
+    connection: Connection, statement: str, account: str, names: Sequence[str], *rest: str
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of an account that the statement finds under each of the names, many at a time."""
+    place = 0
+    while place < len(names):
+        size = next((size for size in _SIZES if size <= len(names) - place), 1)
+        yield from connection.execute(sql.among(statement, size), (account, *rest, *names[place : place + size]))
+        place += size
+
+
+_SIZES = (64, 8)  # few, so that SQLite's statements stay prepared
 
 
 def _lots(connection: Connection, need: Need, lots: dict[str, Lot]) -> None:
@@ -78,11 +93,8 @@ def _lots(connection: Connection, need: Need, lots: dict[str, Lot]) -> None:
                 wanted -= lot.active
                 if wanted <= 0:
                     break
-    for name in need.lots:
-        for row in connection.execute(sql.LOT_BY_NAME, (account, name)):
-            lots[name] = Lot._make(row)
-    for source in need.sources:
-        for row in connection.execute(sql.LOTS_BY_SOURCE, (account, source)):
+    for statement, names in ((sql.LOTS_BY_NAME, need.lots), (sql.LOTS_BY_SOURCE, need.sources)):
+        for row in _named(connection, statement, account, names):
             lots[row[0]] = Lot._make(row)
     if need.open_lots:
         for row in connection.execute(sql.LOTS_OPEN, (account,)):

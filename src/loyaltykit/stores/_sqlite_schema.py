@@ -10,6 +10,7 @@ The tables are plain, so that an analyst can read them with any SQLite tool: one
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 
 from loyaltykit.journal import NEVER, Balance, Entry, Head, Item, Lot, Record
 
@@ -205,14 +206,14 @@ HEAD_AND_DUE = (
     f"(SELECT min(due_at) FROM item WHERE account = h.account AND due_at < {NEVER}), {_HEAD_AND_BALANCES}"
 )
 _RECORDS = f"SELECT {_columns(Record)} FROM record WHERE account = ?"
-RECORD_BY_KEY = f"{_RECORDS} AND key = ?"
-RECORDS_BY_REF = f"{_RECORDS} AND ref = ?"
+RECORDS_BY_KEY = f"{_RECORDS} AND key IN (?)"
+RECORDS_BY_REF = f"{_RECORDS} AND ref IN (?)"
 RECORDS = f"{_RECORDS} ORDER BY version"
 ENTRIES = f"SELECT {_columns(Entry)} FROM entry WHERE account = ? ORDER BY version, line"
 _LOTS = f"SELECT {_columns(Lot)} FROM lot"
 LOTS = f"{_LOTS} WHERE account = ?"
-LOT_BY_NAME = f"{_LOTS} WHERE account = ? AND lot = ?"
-LOTS_BY_SOURCE = f"{_LOTS} INDEXED BY lot_source WHERE account = ? AND source = ?"
+LOTS_BY_NAME = f"{_LOTS} WHERE account = ? AND lot IN (?)"
+LOTS_BY_SOURCE = f"{_LOTS} INDEXED BY lot_source WHERE account = ? AND source IN (?)"
 LOTS_OPEN = f"{_LOTS} INDEXED BY lot_open WHERE account = ? AND (pending > 0 OR active > 0 OR held > 0)"
 LOTS_DUE = f"{_LOTS} INDEXED BY lot_due WHERE account = ? AND due_at < {NEVER} ORDER BY due_at"
 LOTS_TO_SPEND = (
@@ -220,9 +221,16 @@ LOTS_TO_SPEND = (
     "ORDER BY expires_at, earned_at, lot"
 )
 ITEMS = f"SELECT {_columns(Item)} FROM item WHERE account = ?"
-ITEM_BY_NAME = f"{ITEMS} AND kind = ? AND name = ?"
+ITEMS_BY_NAME = f"{ITEMS} AND kind = ? AND name IN (?)"
 ITEMS_BY_KIND = f"{ITEMS} AND kind = ?"
 ITEMS_DUE = f"{ITEMS} AND due_at < {NEVER} ORDER BY due_at"
+
+
+@cache
+def among(statement: str, size: int) -> str:
+    """Return a statement on one name as the statement on so many."""
+    return statement.replace("IN (?)", f"IN ({', '.join('?' * size)})")
+
 
 # ---------------------------------------------------------------- reading across accounts
 

@@ -287,7 +287,7 @@ class SQLiteStore:
         """Return the error for rows that the tables refused, after they were undone."""
         try:
             for record in commit.records:
-                if connection.execute(sql.RECORD_BY_KEY, (commit.account, record.key)).fetchone():
+                if connection.execute(sql.RECORDS_BY_KEY, (commit.account, record.key)).fetchone():
                     return StoreError(key_twice(commit.account, record.key))
         except FAILURES:
             pass
