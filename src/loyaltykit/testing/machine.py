@@ -149,7 +149,7 @@ class ClubMachine(RuleBasedStateMachine):
         try:
             self.models[member].record(fact, key, self.stamp(member))
         except Impossible:
-            assert answer[0] in (RefundTooLarge, InputError), f"{fact} was answered {answer}"
+            assert _reason(answer) in (RefundTooLarge, InputError), f"{fact} was answered {answer}"
             self.unchanged(member, before)
             return
         assert answer.key == key, f"{fact} was answered {answer}"
@@ -171,18 +171,18 @@ class ClubMachine(RuleBasedStateMachine):
         member = command.member
         model = self.models[member]
         if head is None and not isinstance(command, commands.Earn | commands.Open):
-            assert answer[0] is UnknownMember
+            assert _reason(answer) is UnknownMember, f"{command} was answered {answer}"
             return "invalid"
         at = from_us(head.at) if head is not None else draw.hour(-9_999)
         expected = model.decide(command, self.stamp(member), at)
         said = f"{command}\n was answered {answer}\n and should be {expected}"
         if expected.status == "invalid":
-            assert answer[0] in (InputError, RefundTooLarge), said
+            assert _reason(answer) in (InputError, RefundTooLarge), said
             return "invalid"
         self.recorded_at[member] = self.stamp(member)
         self.done.append(("do", command, answer))
         if expected.status == "refused":
-            assert answer[0] == expected.reason, said
+            assert _reason(answer) == expected.reason, said
             if expected.reason == "insufficient_points":
                 numbers = f"{expected.needed} {_unit(command, model)} are needed and {expected.available} are"
                 assert numbers in answer[1], said
@@ -377,10 +377,12 @@ class ClubMachine(RuleBasedStateMachine):
         hold, until = self.id(), at + timedelta(hours=held)
         count = data.draw(st.sampled_from([have, max(1, have - 1), points]))
         self.do(commands.Hold(member, count, key=hold, at=at, until=until))
-        if data.draw(st.booleans()):
+        if data.draw(st.integers(0, 3)):
             edges = {at + timedelta(hours=lasts), until}
             self.now = data.draw(draw.instants_from(at, edges))
             self.do(data.draw(draw.resolutions(member, self.id(), self.now, hold, count)))
+            if data.draw(st.booleans()):  # another word comes late
+                self.do(data.draw(draw.resolutions(member, self.id(), at, hold, count)))
 
     @rule(data=st.data(), keyed=st.booleans(), held=st.booleans())
     def pay_and_return(self, data: st.DataObject, keyed: bool, held: bool) -> None:
@@ -404,23 +406,42 @@ class ClubMachine(RuleBasedStateMachine):
         facts.append(data.draw(draw.refunds(member, of, self.id(), st.just(later[1]))))
         facts.append(Reversal(self.id(), member, of, facts[data.draw(st.integers(1, 2))].id, max(later)))
         count = data.draw(st.integers(1, len(facts)))
-        for fact in data.draw(st.permutations(facts[:count])):
+        by_hand = data.draw(st.integers(0, 4))  # after how many of them some points are given back by hand as well
+        for place, fact in enumerate(data.draw(st.permutations(facts[:count])), 1):
             self.record(fact)
+            if place == by_hand:
+                some, then = data.draw(draw.SMALL), data.draw(st.sampled_from([at, self.now, *later]))
+                self.do(commands.Restore(member, named or f"order:{of}", points=some, key=self.id(), at=then))
         self.orders += [fact for fact in facts if isinstance(fact, Order)]
         self.refunds += [fact for fact in facts[:count] if isinstance(fact, Refund)]
 
     @rule(data=st.data(), lasts=st.sampled_from([1, 3]))
     def correct_after_expiry(self, data: st.DataObject, lasts: int) -> None:
-        """Earn, spend a part, and correct it around the instant at which the rest expires."""
+        """Earn, spend a part, and correct it around the instant at which the rest expires, perhaps out of order."""
         member, at, earned, spent = self.member(data), self.now, self.id(), self.id()
         count = data.draw(st.integers(2, 9))
         ends = at + timedelta(hours=lasts)
         self.do(commands.Earn(member, count, key=earned, at=at, active_at=at, expires_at=ends))
         self.do(commands.Redeem(member, data.draw(st.sampled_from([count - 1, 1])), key=spent, at=at))
-        for _ in range(data.draw(st.integers(1, 3))):
+        instants = []
+        for _ in range(data.draw(st.integers(1, 4))):
             self.now = data.draw(draw.instants_from(self.now, {ends}))
-            named: dict[str, Any] = {"redeemed": [spent], "earned": [earned], "lots": ["key:" + earned]}
-            self.do(data.draw(draw.corrections(member, self.id(), self.now, **named)))
+            instants.append(self.now)
+        named: dict[str, Any] = {"redeemed": [spent], "earned": [earned], "lots": ["key:" + earned]}
+        for at in data.draw(st.permutations(instants)):
+            self.do(data.draw(draw.corrections(member, self.id(), at, **named)))
+
+    @rule(data=st.data())
+    def revise_out_of_order(self, data: st.DataObject) -> None:
+        """Record an order and two revisions, in any order; the newer may be in force before the older."""
+        member, at = self.member(data), self.now
+        told = [data.draw(draw.orders(member, self.id(), st.just(at)))]
+        for revision in (2, 3):
+            later = at + timedelta(hours=data.draw(st.integers(0, 4)))
+            told.append(data.draw(draw.revisions(told[0], revision, st.just(later))))
+        for order in data.draw(st.permutations(told)):
+            self.record(order)
+        self.orders += told
 
     @rule(data=st.data(), late=st.booleans())
     def spend_what_goes_back(self, data: st.DataObject, late: bool) -> None:
@@ -439,10 +460,29 @@ class ClubMachine(RuleBasedStateMachine):
         self.refunds.append(refund)
         self.record(refund)
         self.now = max(spent, back)
-        again = self.now if not late else back + timedelta(microseconds=1)
-        self.do(commands.Earn(member, data.draw(draw.SMALL), key=self.id(), at=again))
+        again = self.now if not late else back + data.draw(st.sampled_from([-1, 0, 0, 1])) * draw.MICROSECOND
         if data.draw(st.booleans()):
+            self.do(commands.Earn(member, data.draw(draw.SMALL), key=self.id(), at=again))
+        else:
+            other = Order(self.id(), member, again, (Line("mug", 2, unit_price=5),))
+            self.orders.append(other)
+            self.record(other)
+        if data.draw(st.integers(0, 3)):
             self.record(Reversal(self.id(), member, of, refund.id, self.now + timedelta(hours=1)))
+
+    @precondition(lambda self: self.program.caps)
+    @rule(data=st.data())
+    def fill_the_cap(self, data: st.DataObject) -> None:
+        """Earn about what may be earned in a day, return a part, and earn again: what went back no longer counts."""
+        member, of = self.member(data), self.id()
+        bought = (Line("pot", data.draw(st.integers(2, 3)), unit_price=12),)
+        refund = Refund(self.id(), member, of, self.now, {"pot": data.draw(st.integers(1, 2))})
+        again = Order(self.id(), member, self.now + timedelta(hours=1), bought)
+        order = Order(of, member, self.now, bought)
+        self.orders += [order, again]
+        self.refunds.append(refund)
+        for fact in (order, refund, again):
+            self.record(fact)
 
     def made(self, kind: Any) -> list[Any]:
         """Return the commands of a kind that were done."""
@@ -474,7 +514,7 @@ class ClubMachine(RuleBasedStateMachine):
             other = attrs.evolve(what, at=what.at - timedelta(hours=by))
         before = _plain(self.context(what.member))
         answer = self.everywhere(lambda club: getattr(club, how)(other))
-        assert answer[0] is KeyReused, f"{other} was answered {answer}"
+        assert _reason(answer) is KeyReused, f"{other} was answered {answer}"
         self.unchanged(what.member, before)
 
     @rule(data=st.data())
@@ -500,8 +540,9 @@ class ClubMachine(RuleBasedStateMachine):
         member = self.member(data)
         if self.context(member).head is None:
             return
-        known = st.none() | draw.instants({record.recorded_at for record in self.models[member].records[-9:]})
-        at, known_at = self.when(data, member), data.draw(known)
+        recorded = {record.recorded_at for record in self.models[member].records[-9:]}
+        before = st.sampled_from(sorted(recorded)).map(lambda each: each - draw.MICROSECOND)
+        at, known_at = self.when(data, member), data.draw(st.none() | before | draw.instants(recorded))
         self.compare(member, at, known_at)
 
     # ------------------------------------------------------------ what holds after every step
@@ -651,6 +692,11 @@ def _plain(context: Context) -> Context:
         {key: item for key, item in context.items.items() if item.value is not None},
         tuple(context.entries),
     )
+
+
+def _reason(answer: Any) -> Any:
+    """Return why something was not done: a refusal's reason, or the class of the error; None if it was done."""
+    return answer[0] if isinstance(answer, tuple) else None
 
 
 def _different(one: Context, other: Context) -> str:

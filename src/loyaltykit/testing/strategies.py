@@ -234,10 +234,8 @@ def resolutions(member: str, key: str, at: datetime, hold: str, held: int = 9) -
     """Draw what ends a hold: a capture of all that is `held`, of a part or of too much, or a release."""
     named: dict[str, Any] = {"key": st.just(key), "at": st.just(at)}
     some = st.sampled_from([None, 1, max(1, held - 1), held + 1])
-    return st.one_of(
-        st.builds(commands.Capture, st.just(member), st.just(hold), points=some, **named),
-        st.builds(commands.Release, st.just(member), st.just(hold), **named),
-    )
+    capture = st.builds(commands.Capture, st.just(member), st.just(hold), points=some, **named)
+    return st.one_of(capture, capture, st.builds(commands.Release, st.just(member), st.just(hold), **named))
 
 
 def corrections(
