@@ -27,7 +27,7 @@ HOME: dict[str, str] = loyaltykit._HOME
 CORE = {"loyaltykit", "attr", "attrs", "dateutil", "six", "tzdata"}
 
 # The imperative part and what is built on it. Every other module is the pure core.
-SHELL = {"stores", "wire", "session", "rulebook", "handover", "explaining", "writer", "club"}
+SHELL = {"stores", "wire", "session", "rulebook", "handover", "explaining", "recorded", "writer", "questions", "club"}
 SHELL |= {"frames", "replay", "importers", "testing"}
 
 REFUSE_EXTRAS = f"""

@@ -8,9 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
-from loyaltykit.calendar import days, from_us, hours, months, next_start, start_of, to_us, weeks, years
+from loyaltykit.calendar import Period, days, from_us, hours, months, next_start, start_of, to_us, weeks, years
 from loyaltykit.errors import InputError
 from loyaltykit.windows import (
     Anniversary,
@@ -30,6 +30,7 @@ from loyaltykit.windows import (
     calendar_quarter,
     calendar_week,
     calendar_year,
+    inside,
     lifetime,
 )
 
@@ -235,3 +236,66 @@ class TestWindows:
         assert first in bounds(between(first, second), utc(2027, 1, 1), "UTC")
         with pytest.raises(InputError):
             between(second, first)
+
+
+# Days on which clocks are changed somewhere, and the last of months of different length.
+EDGES = st.sampled_from(
+    [date(2024, 3, 10), date(2024, 11, 3), date(2024, 4, 7), date(2024, 10, 6), date(2024, 2, 29), date(2024, 8, 31)]
+)
+NEAR_EDGES = st.tuples(EDGES, st.integers(-1440, 2880)).map(
+    lambda pair: datetime(pair[0].year, pair[0].month, pair[0].day, tzinfo=UTC) + timedelta(minutes=pair[1])
+)
+LENGTHS = st.sampled_from(
+    [days(1), days(30), weeks(5), months(1), months(6), months(12), hours(5), Period(months=1, days=1, microseconds=5)]
+)
+
+
+class TestInside:
+    @staticmethod
+    def agree(window: Window, at: datetime, zone: ZoneInfo, others: list[datetime]) -> None:
+        """Check the stretches of time against the window itself, at their ends and at other instants."""
+        stretches = inside(window, to_us(at), zone, JOINED)
+        ends = [end for stretch in stretches for end in stretch if end is not None]
+        assert sorted(ends) == ends
+        steps = [timedelta(0), -TICK, TICK, timedelta(minutes=30), timedelta(minutes=-30), timedelta(hours=1)]
+        for then in [*(from_us(end) + step for end in ends for step in steps), *others]:
+            if then >= at:
+                told = any(start <= to_us(then) and (end is None or to_us(then) < end) for start, end in stretches)
+                assert told == (at in bounds(window, then, zone, JOINED)), then
+
+    @settings(max_examples=300)
+    @given(LENGTHS, NEAR_EDGES, ZONES, st.booleans(), st.data())
+    def test_rolling_windows_leave_a_purchase_behind_once(
+        self, period: Period, at: datetime, zone: str, leaving: bool, data: st.DataObject
+    ) -> None:
+        """From when until when a purchase counts is exact, also where clocks are changed at either end."""
+        at = period.before(at, zone) if leaving else at
+        after = data.draw(st.lists(st.integers(0, 400 * 1440), max_size=9))
+        self.agree(Rolling(period), at, ZoneInfo(zone), [at + timedelta(minutes=count) for count in after])
+
+    @given(WINDOWS, INSTANTS, ZONES, st.lists(INSTANTS, max_size=9))
+    def test_it_is_the_other_way_round_of_bounds(
+        self, window: Window, at: datetime, zone: str, others: list[datetime]
+    ) -> None:
+        """An instant lies in the window at exactly the instants of its stretches."""
+        self.agree(window, at, ZoneInfo(zone), others)
+
+    def test_by_hand(self) -> None:
+        """A purchase of 31 August leaves the past six months with 28 February, the calendar year with 31 December."""
+        at = to_us(utc(2025, 8, 31, 12))
+        assert ((at, to_us(utc(2026, 3, 1))),) == inside(Rolling(months(6)), at, ZoneInfo("UTC"))
+        assert ((at, to_us(utc(2026, 1, 1))),) == inside(calendar_year(), at, ZoneInfo("UTC"))
+        assert ((at, None),) == inside(lifetime(), at, ZoneInfo("UTC"))
+        assert () == inside(between(utc(2026, 1, 1), utc(2027, 1, 1)), at, ZoneInfo("UTC"))
+
+    def test_an_hour_that_comes_twice_may_bring_it_in_again(self) -> None:
+        """A day of 1:30 the day before clocks are put back counts until 1:30, and once more until the second 1:30."""
+        bought = datetime(2026, 10, 31, 1, 30, tzinfo=NEW_YORK)
+        first, back, second = utc(2026, 11, 1, 5, 30), utc(2026, 11, 1, 6), utc(2026, 11, 1, 6, 30)
+        stretches = inside(Rolling(days(1)), to_us(bought), NEW_YORK)
+        assert [(to_us(bought), to_us(first)), (to_us(back), to_us(second))] == list(stretches)
+
+    def test_there_is_an_end_of_time(self) -> None:
+        """What would leave a window after the year 9999 stays in it."""
+        at = to_us(utc(9999, 6, 1))
+        assert ((at, None),) == inside(Rolling(years(1)), at, ZoneInfo("UTC"))

@@ -10,6 +10,7 @@ import attrs
 
 from loyaltykit.calendar import Period, to_us
 from loyaltykit.fields import texts
+from loyaltykit.matching import Tiers
 from loyaltykit.rules import POINTS, counted, optional_us
 
 
@@ -73,7 +74,7 @@ class Award:
 
     fact: str
     version: int
-    tier: str | None = None
+    tier: Tiers = None
     asked: tuple[tuple[str, int], ...] = ()
     given: tuple[tuple[str, int], ...] = ()
     lots: tuple[AwardLot, ...] = ()

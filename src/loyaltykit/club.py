@@ -15,18 +15,18 @@ from typing import Any
 
 import attrs
 
-from loyaltykit import commands, wire
+from loyaltykit import commands, marks, wire
 from loyaltykit.awards import Award
-from loyaltykit.books import Books, More
-from loyaltykit.calendar import Period, from_us, instant, to_us
+from loyaltykit.calendar import instant, to_us
 from loyaltykit.commands import Command, Draft, record_key
-from loyaltykit.decisions import Expiring, Explanation, Page, Receipt, Standing, Statement
+from loyaltykit.consent import Told
+from loyaltykit.decisions import Receipt
 from loyaltykit.errors import (
     InputError,
     Refused,
 )
-from loyaltykit.explaining import explain_account, reason_of
-from loyaltykit.facts import Activity, Fact, Member, Order
+from loyaltykit.facts import Activity, Order
+from loyaltykit.grants import Benefit, Decision
 from loyaltykit.handover import (
     HANDOVER,
     merge,
@@ -34,23 +34,18 @@ from loyaltykit.handover import (
     note_of,
     unmerge,
 )
-from loyaltykit.journal import NEVER, Context, Need
+from loyaltykit.journal import NEVER, Need
 from loyaltykit.ledger import (
-    Balance,
     Envelope,
-    Incomplete,
-    Lot,
-    lots_of,
-    statement_of,
     verify,
-    view_at,
-    wider,
 )
+from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
+from loyaltykit.questions import Questions
 from loyaltykit.rewards import Coins, Quote, Reward, quote
-from loyaltykit.rulebook import Rulebook, unknown_member
+from loyaltykit.rulebook import Rulebook
 from loyaltykit.session import Task
-from loyaltykit.steps import replay
+from loyaltykit.status import tiers_of
 from loyaltykit.stores.protocol import Store
 from loyaltykit.writer import Writer
 
@@ -60,7 +55,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Club:
+class Club(Questions):
     """A program at work: record facts, give commands, ask questions.
 
     `program` is one `Program`, or several versions of one; versions that the store knows from earlier are added.
@@ -111,32 +106,26 @@ class Club:
         """Close the store."""
         self._store.close()
 
-    def program(self, at: datetime) -> Program:
-        """Return the version of the program that is in force at an instant."""
-        return self._rules.program(at)
-
-    def _account(self, member: str) -> str:
-        return self._rules.account(member)
-
     # ------------------------------------------------------------ facts
 
-    def record(self, fact: Fact, *, tier: str | None = None) -> Receipt:
-        """Record a fact: an order, a refund, a reversal, an activity, a member.
+    def record(self, fact: Told, *, tier: Tiers = None) -> Receipt:
+        """Record a fact: an order, a refund, a reversal, an activity, a member, a consent.
 
         Facts may come in any order and any number of times; the same again is answered the same, and changes nothing.
-        A fact of an unknown member opens an account. `tier` is the member's tier when an order or activity earns.
+        A fact of an unknown member opens an account. `tier` is the member's tier when an order or activity earns
+        (default: that of the program's ladders, by what is on record then; it is not decided again later).
         Raises `KeyReused` if the fact's id was recorded with another content, `RefundTooLarge` for a refund above
         what is left of its order, `WrongCurrency`.
         """
         return self._rules.receipt(self._writer.record(fact, tier), fact)
 
-    def record_many(self, facts: Iterable[Fact], *, batch: int = 2_000) -> Iterator[Receipt]:
+    def record_many(self, facts: Iterable[Told], *, batch: int = 2_000) -> Iterator[Receipt]:
         """Record facts by batches, in the order given, each batch in one durable step; yield a receipt for each.
 
         Several times as fast as one by one. An error is raised once all that came before it is recorded; some of what
         comes after it in its batch may be recorded too. To deliver everything again is always safe.
         """
-        pending: list[Fact] = []
+        pending: list[Told] = []
         for fact in facts:
             pending.append(fact)
             if len(pending) >= batch:
@@ -145,7 +134,7 @@ class Club:
         if pending:
             yield from self._writer.record_batch(pending)
 
-    def preview(self, order: Order | Activity, *, tier: str | None = None) -> Award:
+    def preview(self, order: Order | Activity, *, tier: Tiers = None) -> Award:
         """Return what an order or activity would earn if it were recorded now. Nothing is recorded.
 
         The same function decides as when it is recorded, with what has been counted under the caps so far.
@@ -194,7 +183,7 @@ class Club:
 
     def quote(
         self, member: str, reward: str | None = None, *, at: datetime, due: Any = None, points: int | None = None,
-        tier: str | None = None, actor: str | None = None,
+        tier: Tiers = None, actor: str | None = None,
     ) -> Quote:  # fmt: skip
         """Price a reward for a member: how many points, for what. Nothing is taken.
 
@@ -203,6 +192,9 @@ class Club:
         """
         program = self.program(instant(at))
         chosen = _reward(program, reward)
+        if tier is None and isinstance(chosen, Reward) and program.tiers:
+            history, told = self._recorded(member, at, None)
+            tier = tiers_of(program.tiers, history, at, told.invitations)
         allowed = actor in (None, member, *program.agents)
         have = self.balance(member, at=at, unit=chosen.unit).available if allowed else 0
         left = None
@@ -335,83 +327,41 @@ class Club:
             return self._writer.redeem_from_stock(command, task, program)
         return self._rules.receipt(self._writer.write(task))
 
-    # ------------------------------------------------------------ questions
+    def invite(
+        self, member: str, tier: str, *, key: str, at: datetime, ends: datetime | None = None,
+        source: str = "invitation", actor: str | None = None, reason: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Let a member hold a tier from `at` until `ends` (exclusive; None: without end): invited, or paid for."""
+        return self.do(marks.Invite(member, tier, key=key, at=at, ends=ends, source=source, actor=actor, reason=reason))
 
-    def balance(self, member: str, *, at: datetime, unit: str = "points", known_at: datetime | None = None) -> Balance:
-        """Return a member's balance at any instant, past or future.
-
-        No job need have run. `known_at` limits the answer to what had been recorded by then (default: everything).
-        """
-        books = self._books(member, at, known_at)
-        return Balance.of(books.unit(unit).row(), at)
-
-    def lots(
-        self, member: str, *, at: datetime, unit: str = "points", known_at: datetime | None = None
-    ) -> tuple[Lot, ...]:
-        """Return the lots that hold anything, in the order in which they are spent."""
-        return lots_of(self._books(member, at, known_at, lots=True), unit)
-
-    def expiring(
-        self, member: str, *, at: datetime, within: Period | None = None, unit: str = "points"
-    ) -> tuple[Expiring, ...]:
-        """Return what will expire after `at` (`within` a period, default: ever) unless it is spent, soonest first."""
-        end = None if within is None else within.after(instant(at), self.program(at).zone)
-        return _expiring(self._books(member, at, None, lots=True), unit, end)
-
-    def standing(self, member: str, *, at: datetime, known_at: datetime | None = None) -> Standing:
-        """Return where a member stands: every balance, the lots, and what expires when."""
-        books = self._books(member, at, known_at, lots=True)
-        names = sorted({*books.units, *(unit.name for unit in self.program(at).units), "points"})
-        return Standing(
-            member,
-            at,
-            tuple(Balance.of(books.unit(name).row(), at) for name in names),
-            tuple(lot for name in names for lot in lots_of(books, name)),
-            _expiring(books, "points", None),
-            self.member(member),
+    def grant(
+        self, member: str, benefit: Benefit, *, key: str, at: datetime, ends: datetime | None = None,
+        source: str = "by hand", actor: str | None = None, reason: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Let a member hold a benefit from `at` until `ends` (exclusive; None: without end), outside any rule."""
+        return self.do(
+            marks.Give(member, benefit, key=key, at=at, ends=ends, source=source, actor=actor, reason=reason)
         )
 
-    def member(self, member: str) -> Member | None:
-        """Return what is known of a member as a person; None where only an account is."""
-        context = self._store.load(Need(self._account(member), items=(("profile", "member"),)))
-        item = context.items.get(("profile", "member"))
-        return None if item is None or item.value is None else wire.loads(Member, item.value)
+    def acknowledge(
+        self, decision: Decision, *, at: datetime, give: bool = True, actor: str | None = None,
+        reason: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Say that a decision was carried out; it is due no more. What comes with it is given now: points or a benefit.
 
-    def statement(
-        self, member: str, *, at: datetime, unit: str = "points", known_at: datetime | None = None
-    ) -> Statement:
-        """Return every entry up to `at` with its reason and running balance, oldest first.
-
-        What expired or became active by itself and is not written down yet is shown too, with `booked` False.
+        With ``give=False`` it is only put away. Done again, it changes nothing.
         """
-        context, books = self._everything(member, at, known_at)
-        known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
-        rows = statement_of(context.entries, books, unit, to_us(at), known, reason_of(context.records))
-        return Statement(member, unit, at, rows, self.program(at).zone)
-
-    def explain(self, member: str, *, at: datetime, unit: str = "points") -> Explanation:
-        """Return why the balance is what it is: the tree of facts and rules behind it. Print it."""
-        context, books = self._everything(member, at, None)
-        return explain_account(self._rules.versions, self.program(at), context, books, unit, at)
-
-    def members(self, *, after: str = "", limit: int = 100) -> Page:
-        """Return a page of the members, by name; ask for the next one with ``after=page.next``."""
-        rows = self._store.accounts(self.name, after and self._account(after), limit)
-        names = [account.partition("/")[2] for account, _ in rows]
-        return Page(tuple(names), names[-1] if len(rows) == limit else None)
-
-    def balances(self, *, at: datetime, unit: str = "points", after: str = "", limit: int = 100) -> Page:
-        """Return a page of (member, `Balance`) at an instant, by name."""
-        until = to_us(instant(at))
-        listed = []
-        rows = self._store.balances(self.name, unit, after and self._account(after), limit)
-        for account, head, row in rows:
-            member = account.partition("/")[2]
-            if head.at <= until and min(head.next_at, row.lapse_at) > until:
-                listed.append((member, Balance.of(row, at)))
+        benefit, said = decision.benefit, decision.reason or None
+        if give and benefit is not None:
+            valid = dict(decision.data).get("valid_until")
+            ends = None if valid is None else datetime.fromisoformat(valid)
+            if benefit.points:
+                self.earn(decision.member, benefit.points, key=decision.key, at=at, expires_at=ends, reason=said)
             else:
-                listed.append((member, self.balance(member, at=at, unit=unit)))
-        return Page(tuple(listed), listed[-1][0] if len(rows) == limit else None)
+                source = said or decision.kind
+                self.grant(decision.member, benefit, key=decision.key, at=at, ends=ends, source=source)
+        key = f"done:{decision.key}"
+        return self.do(marks.Acknowledge(decision.member, decision.key, key=key, at=at, actor=actor, reason=reason))
 
     # ------------------------------------------------------------ housekeeping
 
@@ -446,41 +396,6 @@ class Club:
         task = Task(need, envelope, lambda view: Draft([], {}, anew=True), self._rules.terms(self.program(at)))
         return self._rules.receipt(self._writer.write(task))
 
-    # ------------------------------------------------------------ writing
-
-    # ------------------------------------------------------------ reading
-
-    def _load(self, need: Need, member: str) -> Context:
-        context = self._store.load(need)
-        if context.head is None:
-            raise unknown_member(member)
-        return context
-
-    def _books(self, member: str, at: datetime, known_at: datetime | None, lots: bool = False) -> Books:
-        """Return the books at an instant: those that are kept, moved on, or folded anew for the past."""
-        until = to_us(instant(at))
-        self._writer.book_switches(member, until)
-        if known_at is not None:
-            return self._everything(member, at, known_at)[1]
-        need = Need(self._account(member), due=until, kinds=("hold",), open_lots=lots)
-        while True:
-            context = self._load(need, member)
-            head = context.head
-            if head is None or until < head.at:
-                return self._everything(member, at, None)[1]
-            try:
-                return view_at(context, need, until)[0]
-            except Incomplete as more:
-                need = more.need
-            except More as more_lots:
-                need = wider(need, more_lots)
-
-    def _everything(self, member: str, at: datetime, known_at: datetime | None) -> tuple[Context, Books]:
-        context = self._load(Need(self._account(member), everything=True), member)
-        known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
-        records = [record for record in context.records.values() if record.recorded_at <= known]
-        return context, replay(records, until=to_us(instant(at)))
-
 
 # ---------------------------------------------------------------- small steps
 
@@ -503,8 +418,3 @@ def _reward(program: Program, name: str | None) -> Coins | Reward:
             return each
     known = ", ".join(each.name for each in program.rewards) or "none"
     raise InputError("reward", name, f"the program has no such reward; it has: {known}")
-
-
-def _expiring(books: Books, unit: str, end: datetime | None) -> tuple[Expiring, ...]:
-    last = NEVER - 1 if end is None else to_us(end)
-    return tuple(Expiring(from_us(when), points) for when, points in books.expiring(unit) if when <= last)

@@ -14,6 +14,7 @@ from loyaltykit.calendar import zone
 from loyaltykit.facts import Member
 from loyaltykit.fields import brief
 from loyaltykit.ledger import Balance, Lot, StatementRow
+from loyaltykit.status import Status
 from loyaltykit.tables import html_table, number, text_table
 
 
@@ -104,7 +105,10 @@ class Expiring:
 
 @attrs.frozen
 class Standing:
-    """Where a member stands at an instant: the balance of every unit, and what expires when."""
+    """Where a member stands at an instant: the balance of every unit, what expires when, and the status.
+
+    `status` is None where the program has no tiers, thresholds and other rules that look back.
+    """
 
     member: str
     at: datetime
@@ -112,6 +116,7 @@ class Standing:
     lots: tuple[Lot, ...]
     expiring: tuple[Expiring, ...]
     profile: Member | None = None
+    status: Status | None = None
 
     def balance(self, unit: str = "points") -> Balance:
         """Return the balance of one unit, empty if the member never had any."""
@@ -144,6 +149,7 @@ class Standing:
             ]
             lines.append("  " + ", ".join(parts))
         lines += [f"  {number(each.points)} expire on {each.at:%Y-%m-%d}" for each in self.expiring]
+        lines += str(self.status).splitlines()[1:] if self.status is not None else []
         return "\n".join(lines)
 
 

@@ -27,6 +27,7 @@ from loyaltykit.awards import Award, AwardLot, LotDates
 from loyaltykit.calendar import Period, local_date, start_of
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Activity, Order, Refund
+from loyaltykit.matching import Tiers
 from loyaltykit.refunds import left, ordered, sold
 from loyaltykit.rules import ActivityRule, Cap, OnEvent, Rule
 from loyaltykit.worth import ZERO, Plan, UnitPlan, Worth, activity_worth, added, order_worth, plan_of
@@ -42,9 +43,7 @@ _UNUSED: Mapping[str, int] = MappingProxyType({})
 # ---------------------------------------------------------------- the award
 
 
-def award(
-    program: Program, fact: Order | Activity, *, tier: str | None = None, used: Mapping[str, int] = _UNUSED
-) -> Award:
+def award(program: Program, fact: Order | Activity, *, tier: Tiers = None, used: Mapping[str, int] = _UNUSED) -> Award:
     """Return what `fact` earns a member of `tier`.
 
     `used` says how much of the counters (see `counters`) was used before; what is missing counts as 0. Nothing is
@@ -68,9 +67,7 @@ def award(
     raise InputError("fact", fact, "give an Order or an Activity")
 
 
-def _granted(
-    plan: Plan, fact: Order | Activity, key: str, tier: str | None, worth: Worth, used: Mapping[str, int]
-) -> Award:
+def _granted(plan: Plan, fact: Order | Activity, key: str, tier: Tiers, worth: Worth, used: Mapping[str, int]) -> Award:
     limits = _Limits(plan, fact, used) if plan.counted else None
     asked, given, lots, counts = [], [], [], []
     for unit in plan.units:

@@ -17,6 +17,7 @@ from loyaltykit.earning import award
 from loyaltykit.facts import Order
 from loyaltykit.journal import Context, Record
 from loyaltykit.program import Program
+from loyaltykit.status import Status
 from loyaltykit.tables import number
 from loyaltykit.wire import loads
 
@@ -99,9 +100,10 @@ def reason_of(records: Mapping[str, Record]) -> Callable[[str], str | None]:
 
 
 def explain_account(
-    versions: Mapping[int, Program], program: Program, context: Context, books: Books, unit: str, at: datetime
-) -> Explanation:
-    """Return the tree behind a balance: its sources, and for each the entries that it led to."""
+    versions: Mapping[int, Program], program: Program, context: Context, books: Books, unit: str, at: datetime,
+    status: Status | None = None,
+) -> Explanation:  # fmt: skip
+    """Return the tree behind a balance: its sources, and for each the entries that it led to; and what comes next."""
     row, until = books.unit(unit), to_us(at)
     reason = reason_of(context.records)
     groups: dict[str, dict[str, list[Move]]] = {}
@@ -120,7 +122,9 @@ def explain_account(
     extra = [f"{number(row.pending)} pending"] if row.pending else []
     extra += [f"{number(row.held)} of them held"] if row.held else []
     extra += [f"a debt of {number(row.debt)}"] if row.debt else []
-    return Explanation(head + (f" ({', '.join(extra)})" if extra else ""), tuple(because), _next(books, unit, program))
+    return Explanation(
+        head + (f" ({', '.join(extra)})" if extra else ""), tuple(because), _next(books, unit, program, status)
+    )
 
 
 def _root(source: str, records: Mapping[str, Record]) -> str:
@@ -168,10 +172,12 @@ def _breakdown(versions: Mapping[int, Program], record: Record | None) -> str:
     return ": " + "; ".join(given.explain())
 
 
-def _next(books: Books, unit: str, program: Program) -> tuple[str, ...]:
+def _next(books: Books, unit: str, program: Program, status: Status | None) -> tuple[str, ...]:
     here = zone(program.zone)
     soon = [
         f"{number(points)} expire on {from_us(when).astimezone(here):%Y-%m-%d %H:%M}"
         for when, points in books.expiring(unit)[:3]
     ]
-    return (f"next: {', '.join(soon)}",) if soon else ()
+    said = [", ".join(soon)] if soon else []
+    said += status.ahead(program.currency, program.zone) if status is not None else []
+    return (f"next: {'; '.join(said)}",) if said else ()

@@ -214,6 +214,11 @@ class Order:
                 raise InputError("order.tenders", paid, f"the parts come to more than the order, {self.total}")
 
     @property
+    def by_amount(self) -> bool:
+        """Whether only the amount of the order is known: its one line is what the order made of it."""
+        return len(self.lines) == 1 and self.lines[0] == Line("order", total=self.lines[0].gross)
+
+    @property
     def goods(self) -> Decimal:
         """The lines after every discount, without shipping; with tax only where prices include it."""
         return _less(total(line.net for line in self.lines), self.discount)

@@ -8,7 +8,7 @@ program's zone.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from functools import cached_property
@@ -28,16 +28,32 @@ _DAY_NAMES = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Satu
 _MAX_DEPTH = 10  # a tree of data that people wrote is not deeper; JSON of it stays within the levels that are read
 
 
+Tiers = str | tuple[str, ...] | None
+"""The member's tier; where there are several ladders, those that the member has."""
+
+
+def has_tier(tier: Tiers, names: Container[str]) -> bool:
+    """Say whether a member has one of the tiers of these names.
+
+    >>> has_tier(("Gold", "Founder"), {"Founder"}), has_tier(None, {"Gold"})
+    (True, False)
+    """
+    if tier is None or isinstance(tier, str):
+        return tier in names
+    return any(each in names for each in tier)
+
+
 @attrs.frozen(slots=False)
 class Scene:
     """What a condition is asked about: an order (or activity) at its instant, seen from the program.
 
-    `total` is the order's basis total as (numerator, denominator), in the currency; None where there is none.
+    `tier` is the member's. `total` is the order's basis total as (numerator, denominator), in the currency; None where
+    there is none.
     """
 
     at: datetime
     zone: tzinfo
-    tier: str | None = None
+    tier: Tiers = None
     channel: str | None = None
     codes: tuple[str, ...] = ()
     total: tuple[int, int] | None = None
@@ -208,7 +224,7 @@ class InTier(_Named):
 
     def holds(self, scene: Scene, line: Line | None) -> bool:
         """Say whether the member's tier is named."""
-        return scene.tier in self.names
+        return has_tier(scene.tier, self.names)
 
     def __str__(self) -> str:
         return f"for {_or(self.names)}"

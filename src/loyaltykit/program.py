@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import attrs
 
+from loyaltykit import status
 from loyaltykit.amounts import Rounding
+from loyaltykit.badges import Badge, StampCard
 from loyaltykit.basis import BASES, Basis, as_basis
 from loyaltykit.calendar import Period, instant, to_us
 from loyaltykit.errors import InputError
@@ -33,6 +35,7 @@ from loyaltykit.fields import (
     zone_name,
 )
 from loyaltykit.matching import Category, Channel, Code, OrderTotal, leaves
+from loyaltykit.occasions import AnniversaryOf, Birthday, Occasion, OneTwoThree, Season
 from loyaltykit.refunds import RewardBack, Split
 from loyaltykit.rewards import REWARDS, Coins, Reward
 from loyaltykit.rules import (
@@ -51,6 +54,9 @@ from loyaltykit.rules import (
     check_minor,
     optional_us,
 )
+from loyaltykit.segments import Segment
+from loyaltykit.thresholds import Threshold
+from loyaltykit.tiers import Ladder
 
 Stacking = Literal["multiply", "additive", "best"]
 Shortfall = Literal["debt", "clamp", "clamp_keep_receivable"]
@@ -142,7 +148,9 @@ class Program:
 
     name, currency (ISO 4217) and zone (IANA) are the program's own; `version` and `effective_from` order its versions.
     `validity`, `activation`, `validity_from` and `inactivity` are those of the unit ``points``; `units` declares
-    others. `agents` are the actors who may redeem for any member. `terms` is text for people.
+    others. `spend_basis` says what of an order counts as spent, for tiers, thresholds and segments (default: what
+    earns, `basis`). `expiry_notice`: how long before points expire somebody is to be told. `agents` are the actors who
+    may redeem for any member. `terms` is text for people.
     """
 
     name: str = attrs.field(converter=named("program.name"))
@@ -177,6 +185,36 @@ class Program:
         default="pro_rata", converter=one_of("program.reward_back", RewardBack), kw_only=True
     )
     hold: HoldPolicy = attrs.field(default="pinned", converter=one_of("program.hold", HoldPolicy), kw_only=True)
+    tiers: tuple[Ladder, ...] = attrs.field(
+        default=(), converter=several("program.tiers", Ladder, "give ladders, as in Ladder(...)"), kw_only=True
+    )
+    thresholds: tuple[Threshold, ...] = attrs.field(
+        default=(),
+        converter=several("program.thresholds", Threshold, "give thresholds, as in Threshold(...)"),
+        kw_only=True,
+    )
+    segments: tuple[Segment, ...] = attrs.field(
+        default=(), converter=several("program.segments", Segment, "give segments, as in Segment(...)"), kw_only=True
+    )
+    badges: tuple[Badge, ...] = attrs.field(
+        default=(), converter=several("program.badges", Badge, "give badges, as in Badge(...)"), kw_only=True
+    )
+    cards: tuple[StampCard, ...] = attrs.field(
+        default=(),
+        converter=several("program.cards", StampCard, "give stamp cards, as in StampCard(...)"),
+        kw_only=True,
+    )
+    occasions: tuple[Occasion, ...] = attrs.field(
+        default=(),
+        converter=several(
+            "program.occasions", (Birthday, AnniversaryOf, OneTwoThree, Season), "give occasions, as in Birthday(...)"
+        ),
+        kw_only=True,
+    )
+    expiry_notice: Period | None = attrs.field(default=None, converter=_period("program.expiry_notice"), kw_only=True)
+    spend_basis: Basis | None = attrs.field(
+        default=None, converter=optional(as_basis("program.spend_basis")), kw_only=True
+    )
     agents: tuple[str, ...] = attrs.field(default=(), converter=texts("program.agents"), kw_only=True)
     version: int = attrs.field(default=1, converter=count("program.version", 1), kw_only=True)
     effective_from: datetime | None = attrs.field(
@@ -188,6 +226,7 @@ class Program:
         _check_units(self)
         _check_earning(self)
         _check_rewards(self)
+        status.check(self)
 
     def unit(self, name: str) -> Unit:
         """Return a unit with every policy filled in; `InputError` if the program has none of that name."""
@@ -315,9 +354,9 @@ def lint(program: Program) -> list[str]:
             if each.unit not in earned
         ]
     found += [f"reward {each.name!r} has no stock" for each in program.rewards if getattr(each, "stock", None) == 0]
-    used = earned | {each.unit for each in program.rewards}
+    used = earned | {each.unit for each in program.rewards} | {str(each.name) for each in status.measures(program)}
     found += [f"unit {unit.name!r} is not used" for unit in program.units if unit.name not in used]
-    return found
+    return found + status.lint(program)
 
 
 def explain(program: Program) -> list[str]:

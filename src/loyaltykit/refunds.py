@@ -120,7 +120,7 @@ class Returned:
 # ---------------------------------------------------------------- the order in minor units
 
 
-class _Sold(NamedTuple):
+class Sold(NamedTuple):
     """An order in minor units, before any refund."""
 
     order: Order
@@ -135,7 +135,7 @@ class _Sold(NamedTuple):
     total: int
 
 
-def sold(order: Order, currency: str, split: Split = "net_allocated") -> _Sold:
+def sold(order: Order, currency: str, split: Split = "net_allocated") -> Sold:
     """Return an order in minor units; each line, the shipping and the tax are rounded to whole ones, half up.
 
     The tax is for all goods but gift cards and donations, and the shipping.
@@ -169,7 +169,7 @@ def sold(order: Order, currency: str, split: Split = "net_allocated") -> _Sold:
             taxed *= 1 - Fraction(discount, sum(discountable))
         taxed += shipping
     owed = sum(net) - discount + shipping + (0 if order.tax_included else tax)
-    return _Sold(order, currency, split, net, gross, discount, shipping, tax, taxed, owed)
+    return Sold(order, currency, split, net, gross, discount, shipping, tax, taxed, owed)
 
 
 def bears_tax(line: Line) -> bool:
@@ -177,7 +177,7 @@ def bears_tax(line: Line) -> bool:
     return not (line.gift_card or line.donation)
 
 
-def _paid(goods: _Sold, kind: TenderKind) -> int:
+def _paid(goods: Sold, kind: TenderKind) -> int:
     tenders = goods.order.tenders
     if not tenders:
         return 0
@@ -210,7 +210,7 @@ def ordered(refunds: Iterable[Refund]) -> list[Refund]:
     return sorted(each.values(), key=lambda refund: (to_us(refund.at), refund.id))
 
 
-def left(goods: _Sold, refunds: Sequence[Refund]) -> Remains:
+def left(goods: Sold, refunds: Sequence[Refund]) -> Remains:
     """Return what is left after `refunds`, which are in order."""
     cancelled = goods.order.state == "cancelled"
     if not refunds and not cancelled and not goods.discount:
@@ -231,7 +231,7 @@ def left(goods: _Sold, refunds: Sequence[Refund]) -> Remains:
 class _Taking:
     """The state while refunds are taken off: the quantities left, and the part of every price left by amounts."""
 
-    def __init__(self, goods: _Sold) -> None:
+    def __init__(self, goods: Sold) -> None:
         self.goods = goods
         self.lines = goods.order.lines
         self.quantities = [line.quantity for line in self.lines]
@@ -397,7 +397,7 @@ def returned(
     return Returned(tuple(back))
 
 
-def _parts(goods: _Sold) -> tuple[list[Tender], list[int]]:
+def _parts(goods: Sold) -> tuple[list[Tender], list[int]]:
     """Return the parts of the payment and their minor units: last, if there is any, the cash that no part names."""
     parts, paid, rest = list(goods.order.tenders), [], goods.total
     for part in parts:

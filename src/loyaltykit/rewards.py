@@ -18,7 +18,7 @@ from loyaltykit.calendar import instant, local_date, to_us, zone as zone_of
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Order
 from loyaltykit.fields import a, amount, brief, count, named, one_of, optional, several, texts
-from loyaltykit.matching import Match, Scene, until_or_through, until_words
+from loyaltykit.matching import Match, Scene, Tiers, has_tier, until_or_through, until_words
 from loyaltykit.rules import POINTS, counted, priced
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def quote(
     *,
     at: datetime,
     due: Decimal | int | str | None = None,
-    tier: str | None = None,
+    tier: Tiers = None,
     points: int | None = None,
     member: str | None = None,
     order: Order | None = None,
@@ -296,7 +296,7 @@ def _worth(reward: Reward, due: int | None, currency: str) -> Decimal | None:
 
 
 def _reasons(
-    program: Program, reward: Reward, at: datetime, due: int | None, tier: str | None, order: Order | None,
+    program: Program, reward: Reward, at: datetime, due: int | None, tier: Tiers, order: Order | None,
     left: int | None,
 ) -> list[str]:  # fmt: skip
     """Return why a reward cannot be had, points aside."""
@@ -312,7 +312,7 @@ def _reasons(
     reasons = [] if reward.on(scene.day) else ["not_available"]
     if (reward.stock if left is None else left) == 0:
         reasons.append("out_of_stock")
-    if reward.tiers and tier not in reward.tiers:
+    if reward.tiers and not has_tier(tier, reward.tiers):
         reasons.append("tier")
     if reward.where is not None:
         lines = order.lines if order is not None and order.lines else (None,)

@@ -18,17 +18,22 @@ from loyaltykit.awards import Award
 from loyaltykit.books import RANK_TERM, Books, More
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
+from loyaltykit.consent import Consent, Told
 from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters, dates
 from loyaltykit.errors import InputError, KeyReused, RefundTooLarge, UnknownMember, WrongCurrency
 from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
 from loyaltykit.fields import text
 from loyaltykit.handover import note_of, transferred
-from loyaltykit.journal import NEVER, Need, Record
+from loyaltykit.journal import NEVER, Context, Need, Record
 from loyaltykit.ledger import Envelope, Posting
+from loyaltykit.marks import Acknowledge, Give, Invite, Mark
+from loyaltykit.matching import Tiers
 from loyaltykit.program import Grace, Program, in_force
+from loyaltykit.recorded import earning_tiers
 from loyaltykit.refunds import remains
 from loyaltykit.session import Task
+from loyaltykit.status import asks_for_tiers
 from loyaltykit.stories import Known, OrderFact, Story, activity_steps, key_of, new_story, order_story, ref_of, unsaid
 
 FACTS: Mapping[str, Any] = {
@@ -70,7 +75,7 @@ class Switch(NamedTuple):
 class Part(NamedTuple):
     """What comes with a fact from outside its account: the tier, its order's records elsewhere, its budget parts."""
 
-    tier: str | None
+    tier: Tiers
     elsewhere: Mapping[str, Sequence[Record]]
     used: Mapping[str, int]
 
@@ -105,13 +110,13 @@ class Rulebook:
         """Return the name of a member's account."""
         return f"{self.name}/{text(member, 'member')}"
 
-    def account_of(self, fact: Fact) -> str:
+    def account_of(self, fact: Told) -> str:
         """Return the name of the account of a fact's member."""
-        if not isinstance(fact, Order | Refund | Reversal | Activity | Member):
-            raise InputError("fact", fact, "give an Order, Refund, Reversal, Activity or Member")
+        if not isinstance(fact, Order | Refund | Reversal | Activity | Member | Consent):
+            raise InputError("fact", fact, "give an Order, Refund, Reversal, Activity, Member or Consent")
         return self.account(fact.id if isinstance(fact, Member) else fact.member)
 
-    def check_currency(self, fact: Fact) -> None:
+    def check_currency(self, fact: Told) -> None:
         """Refuse a fact in another currency than the program's."""
         program = self.program(fact.at)
         currency = getattr(fact, "currency", None)
@@ -135,7 +140,7 @@ class Rulebook:
         )
 
     def fact_task(
-        self, fact: Fact, tier: str | None, *, account: str | None = None,
+        self, fact: Told, tier: Tiers, *, account: str | None = None,
         elsewhere: Mapping[str, Sequence[Record]] = NOTHING, reserved: Mapping[str, tuple[int, int]] = NOTHING,
     ) -> Task:  # fmt: skip
         """Say what recording a fact needs to see, and how it is decided.
@@ -155,6 +160,8 @@ class Rulebook:
         if isinstance(fact, Member):
             need = Need(account, (key,), items=(("profile", "member"),))
             return Task(need, envelope, lambda view: _enrol(fact, view), terms)
+        if isinstance(fact, Consent):
+            return Task(Need(account, (key,)), envelope, _note, terms)
         part = Part(tier, elsewhere, {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()})
         keys, refs, sources = [key], [], []
         items: list[tuple[str, str]] = []
@@ -168,7 +175,18 @@ class Rulebook:
                 items += _spending_items(fact)
                 keys += [record_key(tender.key) for tender in fact.tenders if tender.key is not None]
         need = Need(account, tuple(keys), tuple(refs), sources=tuple(sources), items=tuple(items))
+        if tier is None and self.asks_for_tiers(fact):
+            need = need._replace(everything=True)
         return Task(need, envelope, lambda view: self._tell(fact, part, view), terms)
+
+    def asks_for_tiers(self, fact: Told) -> bool:
+        """Say whether what a fact earns depends on a tier that has to be worked out from all that is on record."""
+        return isinstance(fact, Order | Activity) and asks_for_tiers(self.program(fact.at))
+
+    def tiers(self, fact: Order | Activity, context: Context, elsewhere: Mapping[str, Sequence[Record]]) -> Tiers:
+        """Return the tiers by which a fact earns, from its account and those that were merged into it."""
+        records = [*context.records.values(), *(record for each in elsewhere.values() for record in each)]
+        return earning_tiers(fact.member, context, records, self.program(fact.at), fact)
 
     def _tell(self, fact: OrderFact, part: Part, view: View) -> Draft:
         """Decide a fact: what an activity earns by itself, and what the story of its order now says."""
@@ -178,6 +196,8 @@ class Rulebook:
         if ref_of(fact) is not None and note.get("absorbed") and set(part.elsewhere) != set(note["absorbed"]):
             raise Absorbed(note["absorbed"])
         program = self.program(fact.at)
+        if part.tier is None and isinstance(fact, Order | Activity) and asks_for_tiers(program):
+            part = part._replace(tier=self.tiers(fact, view.context, part.elsewhere))
         steps: list[Any] = []
         outcome: dict[str, Any] = {}
         counts: dict[str, int] = {}
@@ -302,8 +322,13 @@ class Rulebook:
                 need = need._replace(sources=(record_key(command.of),))
             case commands.Reinstate():
                 need = need._replace(lots=(command.lot,))
+            case Invite():
+                if command.tier not in {tier.name for ladder in program.tiers for tier in ladder.tiers}:
+                    raise InputError("tier", command.tier, "no ladder of the program has a tier of this name")
+            case Give() | Acknowledge():
+                pass
             case _:
-                raise InputError("command", command, "give a command of loyaltykit.commands")
+                raise InputError("command", command, "give a command of loyaltykit.commands or loyaltykit.marks")
         opens = isinstance(command, commands.Earn | commands.Open)
 
         def choose(view: View) -> Draft:
@@ -311,6 +336,8 @@ class Rulebook:
                 raise unknown_member(command.member)
             if view.closed:
                 return commands.refused("member_closed", f"{command.member} was merged into another member")
+            if isinstance(command, Mark):
+                return Draft([], {})
             draft = decide(command, view)
             return transferred(command, draft, view, at) if isinstance(command, commands.Transfer) else draft
 
@@ -318,7 +345,7 @@ class Rulebook:
         envelope = Envelope(key, kind, at, fingerprint, payload)
         return Task(need, envelope, choose, self.terms(program))
 
-    def receipt(self, posting: Posting, fact: Fact | None = None) -> Receipt:
+    def receipt(self, posting: Posting, fact: Told | None = None) -> Receipt:
         """Turn what was recorded into the answer; raise the refusal that it stands for, if it is one."""
         record = posting.record
         outcome = json.loads(record.outcome) if posting.outcome is None else posting.outcome
@@ -439,10 +466,18 @@ def counted(books: Books, names: Iterable[str]) -> dict[str, int]:
 
 
 def _enrol(member: Member, view: View) -> Draft:
-    """Keep what is known of a person: the latest word holds."""
+    """Keep what is known of a person: the latest word holds, and the earlier ones held in their time."""
+    view.books.keep("profile", key_of(member), wire.to_data(member))
     known = view.books.value("profile", "member")
     if known is None or to_us(wire.from_data(Member, known).at) <= to_us(member.at):
         view.books.keep("profile", "member", wire.to_data(member))
+    return Draft([], {})
+
+
+def _note(view: View) -> Draft:
+    """Keep what only has to be known: its record is all."""
+    if view.closed:
+        raise Moved(json.loads(view.context.head.note)["into"] if view.context.head is not None else "")
     return Draft([], {})
 
 

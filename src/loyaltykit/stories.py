@@ -18,10 +18,12 @@ from loyaltykit.awards import Award, AwardLot
 from loyaltykit.books import RANK_AWARD, RANK_CAPTURE, RANK_REFUND, RANK_REVISION, RANK_SPEND, Step
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import Terms
+from loyaltykit.consent import Consent, Told
 from loyaltykit.earning import award, counts_back, dates, dates_on_event, targets
 from loyaltykit.errors import InputError
-from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, Tender
+from loyaltykit.facts import Activity, Member, Order, Refund, Reversal, Tender
 from loyaltykit.journal import NEVER
+from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
 from loyaltykit.refunds import Returned, remains, returned
 from loyaltykit.worth import plan_of
@@ -33,7 +35,7 @@ class Known(NamedTuple):
     """What was fixed when an order first became known, and holds for all its later events."""
 
     program: Program
-    tier: str | None
+    tier: Tiers
     used: Mapping[str, int]
     redeemed: frozenset[str] = frozenset()  # the keys of its points parts under which redemptions were known
 
@@ -58,7 +60,7 @@ class Story(NamedTuple):
     ignored: tuple[str, ...]  # refunds that cannot be true of this order
 
 
-def key_of(fact: Fact) -> str:
+def key_of(fact: Told) -> str:
     """Return the key under which a fact is recorded.
 
     >>> from datetime import datetime, UTC
@@ -70,11 +72,13 @@ def key_of(fact: Fact) -> str:
             return f"order:{fact.id}" if fact.revision == 1 else f"order:{fact.id}@{fact.revision}"
         case Member():
             return f"member@{to_us(fact.at)}"
+        case Consent():
+            return f"consent:{fact.topic}@{to_us(fact.at)}"
         case _:
             return f"{type(fact).__name__.lower()}:{fact.id}"
 
 
-def ref_of(fact: Fact) -> str | None:
+def ref_of(fact: Told) -> str | None:
     """Return the key of the order whose story a fact belongs to, if any."""
     if isinstance(fact, Order):
         return f"order:{fact.id}"
@@ -194,7 +198,8 @@ def _what_is_left(order: Order, refund: Refund, refunds: Mapping[str, Refund], p
     rest = remains(order, others, program.currency, program.refund_split)
     donations = {line.name for line in order.lines if line.donation}
     lines = {left.line: left.quantity for left in rest.lines if not left.gone and left.line not in donations}
-    return attrs.evolve(refund, lines=lines) if others and lines else refund
+    taken = attrs.evolve(refund, lines=lines) if others and lines else refund
+    return taken if _possible(order, [*others, taken], program) else refund
 
 
 def _activity(at: int, rank: int, key: str, given: Award, order: Order, terms: Callable[[str], Terms]) -> list[Step]:

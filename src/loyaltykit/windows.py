@@ -7,7 +7,10 @@ inclusive; each bound is computed once, from `at`, and days and months are those
 
 from __future__ import annotations
 
-from datetime import date, datetime, tzinfo
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -19,6 +22,7 @@ from loyaltykit.calendar import (
     day_start,
     from_us,
     instant,
+    local_date,
     months,
     next_start,
     start_of,
@@ -250,3 +254,130 @@ def lifetime() -> Lifetime:
 def between(start: datetime | date, end: datetime | date) -> Between:
     """Return a fixed window: from `start`, inclusive, until `end`, exclusive; bare dates are local days."""
     return Between(start, end)
+
+
+# ---------------------------------------------------------------- the other way round: from an instant to its windows
+
+
+_DAY = 86_400_000_000
+
+
+def inside(window: Window, at: int, zone: tzinfo, anchor: datetime | None = None) -> tuple[tuple[int, int | None], ...]:
+    """Return when something of the instant `at` lies in the window: from (inclusive) until (exclusive; None: for ever).
+
+    All in microseconds since 1970 in UTC. It is one stretch of time, save that a rolling window of days or months
+    moves back where clocks are put back, and one of months where months are longer than the one that it begins in (the
+    past month of 29 March begins on 28 February, as that of 28 March does): what has left it may come in again.
+
+    >>> from datetime import UTC
+    >>> bought = to_us(datetime(2025, 3, 1, 10, tzinfo=UTC))
+    >>> [from_us(end).isoformat() for _, end in inside(Rolling(Period(months=12)), bought, UTC)]
+    ['2026-03-01T10:00:00+00:00']
+    """
+    if isinstance(window, Lifetime):
+        return ((at, None),)
+    if isinstance(window, Between):
+        return ((at, None),) if from_us(at) in bounds(window, from_us(at), zone) else ()
+    if not isinstance(window, Rolling):
+        stop = bounds(window, from_us(at), zone, anchor).end
+        return ((at, None if stop is None else to_us(stop)),)
+    period = window.period
+    if not period.months and not period.days:
+        return ((at, at + period.microseconds),)
+    offset = _steady(at // _DAY, zone)
+    later = None if offset is None else _all_day(period, (at + offset) // _DAY, offset, zone)
+    if later is not None:
+        return ((at, at + later),)
+    try:
+        end = to_us(period.after(from_us(at), zone))
+    except InputError:  # beyond the year 9999
+        return ((at, None),)
+    return tuple(_stretches(period, at, end, zone))
+
+
+def _start_us(period: Period, at: int, zone: tzinfo) -> int:
+    return to_us(period.before(from_us(at), zone))
+
+
+def _offset(at: int, zone: tzinfo) -> Any:
+    return from_us(at).astimezone(zone).utcoffset()
+
+
+@lru_cache(maxsize=4096)
+def _steady(day: int, zone: tzinfo) -> int | None:
+    """Return the zone's offset, in microseconds, where clocks are not changed on a day or next to it; else None."""
+    offsets = {_offset((day + each) * _DAY, zone) for each in range(-1, 3)}
+    return offsets.pop() // timedelta(microseconds=1) if len(offsets) == 1 else None
+
+
+@lru_cache(maxsize=16384)
+def _all_day(period: Period, day: int, offset: int, zone: tzinfo) -> int | None:
+    """Return how much later whatever is of a local day leaves the window; None where that depends on its hour."""
+    noon = day * _DAY + _DAY // 2 - offset
+    if period.microseconds:
+        return None
+    try:
+        end = to_us(period.after(from_us(noon), zone))
+        before, then, after = (_start_us(period, end + each * _DAY, zone) for each in (-1, 0, 1))
+    except InputError:  # beyond the year 9999
+        return None
+    return end - noon if before < noon == then < after and _steady(end // _DAY, zone) is not None else None
+
+
+def _first_left(period: Period, at: int, low: int, high: int, zone: tzinfo) -> int:
+    """Return the first instant after `low`, up to `high`, at which the window's start has reached `at`."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _start_us(period, middle, zone) >= at:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _stretches(period: Period, at: int, end: int, zone: tzinfo) -> Iterator[tuple[int, int]]:
+    """Yield when `at` lies in a rolling window that ends about `end`, piece by piece: in each its start only grows."""
+    low, high = max(at, end - 4 * _DAY), end + 4 * _DAY
+    breaks = {low, high, *_transitions(low, high, zone)}
+    first = local_date(from_us(low), zone)
+    breaks |= {to_us(day_start(first + timedelta(days=day), zone)) for day in range(1, 10)}
+    for change in _transitions(at - 2 * _DAY, at + 2 * _DAY, zone):
+        # Where the start comes to the hour that is skipped or repeated, it jumps: by its clock before, and after.
+        for wall in (from_us(change - 1).astimezone(zone), from_us(change).astimezone(zone)):
+            edge = wall.replace(tzinfo=None) + timedelta(microseconds=1 if wall == from_us(change - 1) else 0)
+            for day in range(-3, 4):
+                moved = period.after((edge + timedelta(days=day)).replace(tzinfo=UTC), UTC).replace(tzinfo=None)
+                breaks |= {to_us(moved.replace(tzinfo=zone, fold=fold)) for fold in (0, 1)}
+    begin: int | None = at
+    places = sorted(each for each in breaks if low <= each <= high)
+    for start, stop in pairwise(places):
+        if begin is None and _start_us(period, start, zone) < at:
+            begin = start
+        if begin is not None and _start_us(period, start, zone) >= at:
+            yield begin, start
+            begin = None
+        if begin is not None and _start_us(period, stop - 1, zone) >= at:
+            yield begin, _first_left(period, at, start, stop - 1, zone)
+            begin = None
+    if begin is not None:
+        yield begin, high
+
+
+def _transitions(low: int, high: int, zone: tzinfo) -> Iterator[int]:
+    """Yield the instants in a few days at which clocks are changed: the first of each new offset."""
+    for day in range(low // _DAY, high // _DAY + 1):
+        yield from (change for change in _changes_on(day, zone) if low < change <= high)
+
+
+@lru_cache(maxsize=4096)
+def _changes_on(day: int, zone: tzinfo) -> tuple[int, ...]:
+    found, step = [], _DAY // 4
+    for left in range(day * _DAY, (day + 1) * _DAY, step):
+        right, after = left + step, _offset(left + step, zone)
+        if _offset(left, zone) == after:
+            continue
+        while right - left > 1:
+            middle = (left + right) // 2
+            left, right = (left, middle) if _offset(middle, zone) == after else (middle, right)
+        found.append(right)
+    return tuple(found)

@@ -18,7 +18,7 @@ from loyaltykit.awards import Share
 from loyaltykit.basis import Basis, Basket, Goods, basket
 from loyaltykit.calendar import zone
 from loyaltykit.facts import Activity, Line, Order
-from loyaltykit.matching import Scene, depends_on_line
+from loyaltykit.matching import Scene, Tiers, depends_on_line
 from loyaltykit.refunds import Remains, Split
 from loyaltykit.rules import ActivityRule, Bonus, Cap, CashBack, PerAmount, PerItem, PerOrder, RateTable, Rule
 
@@ -182,7 +182,7 @@ def _rate(rule: PerAmount | PerItem | CashBack | RateTable, minor: int) -> Rate:
 # ---------------------------------------------------------------- orders
 
 
-def order_worth(plan: Plan, order: Order, what_is_left: Remains, tier: str | None) -> Worth:
+def order_worth(plan: Plan, order: Order, what_is_left: Remains, tier: Tiers) -> Worth:
     """Return what the rules give for what is left of an order."""
     if order.state in ("draft", "cancelled"):
         return Worth({}, [], (order.state,))
@@ -289,7 +289,7 @@ def _add_rate(
 # ---------------------------------------------------------------- activities
 
 
-def activity_worth(plan: Plan, fact: Activity, tier: str | None) -> Worth:
+def activity_worth(plan: Plan, fact: Activity, tier: Tiers) -> Worth:
     """Return what the rules give for an activity."""
     scene = Scene(fact.at, plan.zone, tier)
     line = None if fact.product is None else Line(fact.product)

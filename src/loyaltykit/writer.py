@@ -16,13 +16,15 @@ from loyaltykit import commands, wire
 from loyaltykit.awards import Award
 from loyaltykit.books import Books
 from loyaltykit.calendar import instant, to_us
+from loyaltykit.consent import Told
 from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters
 from loyaltykit.errors import LoyaltyError, OutcomeUnknown, Refused, StaleVersion, StoreBusy
-from loyaltykit.facts import Activity, Fact, Order
-from loyaltykit.handover import TAKES_IN, arrived, give_back, reserve
+from loyaltykit.facts import Activity, Order
+from loyaltykit.handover import TAKES_IN, arrived, give_back, note_of, reserve
 from loyaltykit.journal import Commit, Head, Need, Record
 from loyaltykit.ledger import Posting
+from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
 from loyaltykit.rewards import Reward
 from loyaltykit.rulebook import Absorbed, Moved, Rulebook, count_items, counted, unknown_member
@@ -52,9 +54,10 @@ class Writer:
             raise unknown_member(member)
         return head
 
-    def record(self, fact: Fact, tier: str | None) -> Posting:
+    def record(self, fact: Told, tier: Tiers) -> Posting:
         """Write a fact, to the account in which its member's facts go now, with its part of the budgets reserved."""
         reserved = self._reserve_budgets(fact, tier) if isinstance(fact, Order | Activity) else {}
+        every = tier is None and self.rules.asks_for_tiers(fact)
         account: str | None = None
         elsewhere: Mapping[str, Sequence[Record]] = {}
         while True:
@@ -65,17 +68,29 @@ class Writer:
             except Moved as moved:
                 account = self.rules.account(moved.into)
             except Absorbed as absorbed_members:
-                ref = ref_of(fact)
-                elsewhere = {
-                    member: tuple(self.store.load(Need(self.rules.account(member), refs=(ref or "",))).records.values())
-                    for member in absorbed_members.members
-                }
+                elsewhere = self._elsewhere(absorbed_members.members, () if every else (ref_of(fact) or "",))
         self._settle_budgets(posting, fact, reserved)
         return posting
 
-    def preview(self, fact: Order | Activity, tier: str | None) -> Award:
+    def _elsewhere(self, members: Sequence[str], refs: tuple[str, ...] = ()) -> dict[str, Sequence[Record]]:
+        """Return the records of members that were merged into another: of some orders, or all."""
+        found: dict[str, Sequence[Record]] = {}
+        for member in members:
+            need = Need(self.rules.account(member), refs=refs, everything=not refs)
+            found[member] = tuple(self.store.load(need).records.values())
+        return found
+
+    def tiers(self, fact: Order | Activity) -> Tiers:
+        """Return the tiers by which a fact would earn now; None where the program does not ask for any."""
+        if not self.rules.asks_for_tiers(fact):
+            return None
+        context = self.store.load(Need(self.rules.account(fact.member), everything=True))
+        return self.rules.tiers(fact, context, self._elsewhere(note_of(context.head).get("absorbed", ())))
+
+    def preview(self, fact: Order | Activity, tier: Tiers) -> Award:
         """Return what a fact would earn now, with what has been counted under caps and budgets so far."""
         program = self.rules.program(fact.at)
+        tier = self.tiers(fact) if tier is None else tier
         names = counters(program, fact)
         used: Mapping[str, int] = {}
         if names:
@@ -114,7 +129,7 @@ class Writer:
         item = self.store.load(Need(pool, items=(("count", "used"),))).items.get(("count", "used"))
         return 0 if item is None or item.value is None else int(json.loads(item.value))
 
-    def _reserve_budgets(self, fact: Order | Activity, tier: str | None) -> dict[str, tuple[int, int]]:
+    def _reserve_budgets(self, fact: Order | Activity, tier: Tiers) -> dict[str, tuple[int, int]]:
         """Reserve what the fact would take of each campaign budget: name -> (reserved, the budget's points)."""
         program = self.rules.program(fact.at)
         limits = {rule.budget.name: rule.budget.points for rule in program.earning if rule.budget is not None}
@@ -132,7 +147,7 @@ class Writer:
             reserved[name] = (got, limit)
         return reserved
 
-    def _settle_budgets(self, posting: Posting, fact: Fact, reserved: Mapping[str, tuple[int, int]]) -> None:
+    def _settle_budgets(self, posting: Posting, fact: Told, reserved: Mapping[str, tuple[int, int]]) -> None:
         """Give back to the budgets what was reserved and not given, and what was taken back."""
         changes = json.loads(posting.record.outcome).get("budgets", {})
         for name in {*reserved, *changes}:
@@ -195,7 +210,7 @@ class Writer:
     def _now(self) -> int:
         return to_us(instant(self._clock(), "clock()"))
 
-    def record_batch(self, facts: Sequence[Fact]) -> Iterator[Receipt]:
+    def record_batch(self, facts: Sequence[Told]) -> Iterator[Receipt]:
         """Record facts account by account, each account loaded once and appended once, all in one durable step."""
         if any(rule.budget is not None for program in self.rules.versions.values() for rule in program.earning):
             for fact in facts:  # a budget is a stream of its own, which all members share
@@ -222,7 +237,7 @@ class Writer:
         if batch.error is not None:
             raise batch.error
 
-    def _decide(self, facts: Sequence[Fact], places: list[int], batch: _Batch) -> None:
+    def _decide(self, facts: Sequence[Told], places: list[int], batch: _Batch) -> None:
         """Decide the facts at these places, which are of one account, as one commit."""
         tasks: list[Task] = []
         for place in places:

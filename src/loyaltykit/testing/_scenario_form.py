@@ -1,4 +1,4 @@
-"""What a scenario document is made of: the classes that its JSON is read into, and its moments and periods."""
+"""What a scenario document is made of: the classes that its JSON is read into, and its moments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 import attrs
 
 from loyaltykit import wire
-from loyaltykit.calendar import CalendarUnit, day_start, through, zone as zone_of
+from loyaltykit.calendar import day_start, through, zone as zone_of
 from loyaltykit.errors import InputError
 from loyaltykit.fields import optional
 
@@ -26,6 +26,7 @@ MOMENT = (
 
 T = TypeVar("T")
 Amount = int | Decimal | None
+AmountOrNone = int | Decimal | Literal["none"] | None
 Bucket = Literal[
     "available", "balance", "active", "pending", "held", "debt", "earned", "restored", "reinstated", "transferred_in",
     "adjusted_up", "redeemed", "expired", "clawed_back", "transferred_out", "adjusted_down", "receivable", "forgiven",
@@ -43,7 +44,7 @@ def read(kind: type[T], data: Any, place: str) -> T:
         raise
 
 
-# ---------------------------------------------------------------- moments and periods
+# ---------------------------------------------------------------- moments
 
 
 def _moment(field: str) -> Any:
@@ -98,37 +99,6 @@ def day(text: Any, place: str) -> date:
         raise InputError(place, text, 'give a day, as in "2026-03-02"')
     _moment(place)(text)
     return date.fromisoformat(text)
-
-
-_UNITS = {
-    "microsecond": {"microseconds": 1},
-    "second": {"microseconds": 1_000_000},
-    "minute": {"microseconds": 60_000_000},
-    "hour": {"microseconds": 3_600_000_000},
-    "day": {"days": 1},
-    "week": {"days": 7},
-    "month": {"months": 1},
-    "quarter": {"months": 3},
-    "year": {"months": 12},
-}
-PERIOD = (
-    rf"([0-9]{{1,9}}) ({'|'.join(_UNITS)})s?"
-    rf"(?:,? to the end of the ({'|'.join(get_args(CalendarUnit))}))?"
-)
-"""A period in words."""
-
-
-def period(value: Any) -> Any:
-    """Return a period in words as the data of a `Period`; everything else as it is.
-
-    >>> period("12 months to the end of the month"), period("30 days")
-    ({'months': 12, 'end_of': 'month'}, {'days': 30})
-    """
-    found = re.fullmatch(PERIOD, value) if isinstance(value, str) else None
-    if found is None:
-        return value
-    data: dict[str, Any] = {name: int(found[1]) * size for name, size in _UNITS[found[2]].items()}
-    return {**data, "end_of": found[3]} if found[3] else data
 
 
 # ---------------------------------------------------------------- what is expected
@@ -211,6 +181,92 @@ class ExpiringSeen:
     through: str | None = attrs.field(default=None, converter=optional(_moment("through")))
 
 
+# ---------------------------------------------------------------- status
+
+
+@attrs.frozen
+class TierSeen:
+    """A standing on a ladder, the first of the program unless it is named. Only what is given is compared.
+
+    tier, then, next: names; ``none`` where there is none. until: the instant from which the tier is another one if
+    nothing more happens, or ``never``; through: its last day instead. value, to_next, to_keep: money in quotes, or
+    whole numbers; ``none`` where nothing is missing.
+    """
+
+    tier: str | None = None
+    ladder: str | None = None
+    since: str | None = attrs.field(default=None, converter=optional(_moment("since")))
+    until: str | None = attrs.field(default=None, converter=optional(_end("until")))
+    through: str | None = attrs.field(default=None, converter=optional(_moment("through")))
+    then: str | None = None
+    next: str | None = None
+    value: Amount = None
+    to_next: AmountOrNone = None
+    to_keep: AmountOrNone = None
+    reason: str | None = None
+
+
+@attrs.frozen
+class ThresholdSeen:
+    """A progress towards a threshold. Only what is given is compared.
+
+    reached_at, revoked_at, until: instants, or ``never``; through: the last day of what is granted. order: the one that
+    reached it, or ``none``. days, months, full_months: what is left of it, as `loyaltykit.thresholds.Left` counts.
+    """
+
+    granted: bool | None = None
+    value: Amount = None
+    target: Amount = None
+    to_go: Amount = None
+    reached_at: str | None = attrs.field(default=None, converter=optional(_end("reached_at")))
+    revoked_at: str | None = attrs.field(default=None, converter=optional(_end("revoked_at")))
+    until: str | None = attrs.field(default=None, converter=optional(_end("until")))
+    through: str | None = attrs.field(default=None, converter=optional(_moment("through")))
+    order: str | None = None
+    days: int | None = None
+    months: int | None = None
+    full_months: int | None = None
+
+
+@attrs.frozen
+class CardSeen:
+    """A stamp card: stamps that count, full cards, stamps on the next one, and those that it lacks."""
+
+    stamps: int | None = None
+    full: int | None = None
+    left: int | None = None
+    missing: int | None = None
+
+
+@attrs.frozen
+class BenefitSeen:
+    """A benefit that is held: what, from which source (or sources, sorted), until when (``never``: no end is known)."""
+
+    benefit: str | None = None
+    source: str | tuple[str, ...] | None = None
+    until: str | None = attrs.field(default=None, converter=optional(_end("until")))
+    through: str | None = attrs.field(default=None, converter=optional(_moment("through")))
+
+
+@attrs.frozen
+class DueSeen:
+    """A decision that is due. Only what is given is compared, of `data` only the names that are given.
+
+    due: from when; ends: until when, exclusive, or ``never``; through: its last day instead.
+    """
+
+    kind: str | None = None
+    key: str | None = None
+    due: str | None = attrs.field(default=None, converter=optional(_moment("due")))
+    ends: str | None = attrs.field(default=None, converter=optional(_end("ends")))
+    through: str | None = attrs.field(default=None, converter=optional(_moment("through")))
+    benefit: str | None = None
+    data: Mapping[str, str] | None = None
+
+
+# ---------------------------------------------------------------- members and totals
+
+
 @attrs.frozen
 class Total:
     """The sums over all members of the document. A money unit's amounts in quotes are money, others minor units."""
@@ -248,6 +304,10 @@ class Expect(Total):
     The numbers are those of `loyaltykit.ledger.Balance`. lots: all that hold something, in the order in which they are
     spent; a number stands for what one holds. expiring: all that will expire, soonest first. entries: all amounts of
     the kinds that are named, oldest first. statement: all rows, oldest first. known_at: by what was recorded then.
+
+    tier: the name, or more of the standing. thresholds: by name; true is granted. segments, badges: all, in any order.
+    cards: by name. benefits: all that are held, in any order, by name or with more. due: all that is to be carried out,
+    the earliest first, by key or with more. consented: by purpose, or ``purpose:channel``.
     """
 
     member: str | None = None
@@ -256,6 +316,14 @@ class Expect(Total):
     expiring: tuple[ExpiringSeen, ...] | None = None
     entries: Mapping[str, tuple[int, ...]] | None = None
     statement: tuple[RowSeen, ...] | None = None
+    tier: TierSeen | str | None = None
+    thresholds: Mapping[str, ThresholdSeen | bool] | None = None
+    segments: tuple[str, ...] | None = None
+    badges: tuple[str, ...] | None = None
+    cards: Mapping[str, CardSeen] | None = None
+    benefits: tuple[BenefitSeen | str, ...] | None = None
+    due: tuple[DueSeen | str, ...] | None = None
+    consented: Mapping[str, bool] | None = None
 
 
 # ---------------------------------------------------------------- steps and documents
@@ -266,8 +334,9 @@ class Step:
     """What happens at an instant, what comes of it, and what is seen then.
 
     Besides these fields a step has at most one thing that is done: a fact, a command or a question. member: the first
-    of the document unless given. tier: the member's, when an order or activity earns. only: the variants in which the
-    step is done, all unless given. recorded_at: when it was learnt, if not at once.
+    of the document unless given. tier: the member's, when an order or activity earns, if not that of the program. only:
+    the variants in which the step is done, all unless given. recorded_at: when it was learnt, if not at once. segments:
+    who is in them, by name, in any order.
     """
 
     at: str = attrs.field(converter=_moment("at"))
@@ -280,6 +349,7 @@ class Step:
     gives: Outcome | int | None = None
     expect: Expect | int | tuple[Expect, ...] | None = None
     total: Total | int | None = None
+    segments: Mapping[str, tuple[str, ...]] | None = None
 
 
 @attrs.frozen

@@ -18,7 +18,8 @@ from loyaltykit.facts import Member, Order
 from loyaltykit.program import Program
 from loyaltykit.testing._scenario_form import Expect, Head, Outcome, Refusal, Step, Total, moment, read
 from loyaltykit.testing._scenario_json import an_array, an_object, check_depth, check_names
-from loyaltykit.testing._scenario_verbs import VERBS, Accept, Preview, Verb, program_spelled_out, spelled_out
+from loyaltykit.testing._scenario_verbs import VERBS, Accept, Preview, Verb, spelled_out
+from loyaltykit.testing._scenario_words import program_spelled_out
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "standard": {
@@ -50,6 +51,7 @@ class Deed:
     gives: Outcome | None = None
     expects: tuple[tuple[str, Expect], ...] = ()  # each with its place
     total: Total | None = None
+    segments: Mapping[str, tuple[str, ...]] = {}
 
 
 @attrs.frozen
@@ -245,6 +247,7 @@ class _Reader:
             Outcome(step.gives) if isinstance(step.gives, int) else step.gives,
             self._expects(step, member, place),
             Total(available=step.total) if isinstance(step.total, int) else step.total,
+            step.segments or {},
         )  # fmt: skip
 
     def _here(self, step: Step, place: str) -> bool:
@@ -268,6 +271,9 @@ class _Reader:
         for number, each in enumerate(given if isinstance(given, tuple) else (given,)):
             where = f"{place}.expect[{number}]" if several else f"{place}.expect"
             who = member if each.member is None else self._known(each.member, f"{where}.member")
+            for name in ("expiring", "due", "consented"):
+                if each.known_at is not None and getattr(each, name) is not None:
+                    raise InputError(f"{where}.{name}", "...", "it is seen by all that is known; leave known_at out")
             found.append((where, attrs.evolve(each, member=who)))
         return tuple(found)
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import attrs
 
+from loyaltykit._wire_scalars import near
 from loyaltykit.amounts import from_minor
 from loyaltykit.awards import Award
 from loyaltykit.club import Club
 from loyaltykit.commands import Transfer
 from loyaltykit.decisions import Receipt
 from loyaltykit.errors import InputError, LoyaltyError
+from loyaltykit.grants import Decision
 from loyaltykit.ledger import StatementRow
 from loyaltykit.rewards import Quote as Priced
 from loyaltykit.stores.protocol import Store
@@ -34,7 +36,8 @@ from loyaltykit.testing._scenario_came import (
 )
 from loyaltykit.testing._scenario_form import Expect, LotSeen, Outcome, Total, moment
 from loyaltykit.testing._scenario_read import Deed, Scenario, Variant
-from loyaltykit.testing._scenario_verbs import Accept, Merge, Preview, Quote, Sweep, Unmerge
+from loyaltykit.testing._scenario_status import StatusLook, in_segment
+from loyaltykit.testing._scenario_verbs import Accept, CarryOut, Merge, Preview, Quote, Sweep, Unmerge
 
 ORDERS = 4
 """How often facts are replayed in a document that says so: twice, backwards, shuffled; three in every order."""
@@ -161,6 +164,7 @@ class _Play:
         self.club = Club(variant.programs, make_store(), clock=lambda: self.now)
         self.members = [member.id for member in variant.members]
         self.quotes: dict[str, Priced] = {}
+        self.decided: dict[str, Decision] = {}  # what was carried out, by key
         self.failures: list[tuple[str, str, str, str]] = []
         self.checked = 0
         for member in variant.members:
@@ -211,10 +215,30 @@ class _Play:
                 return club.merge(member, value.into, at=at)
             case Unmerge():
                 return club.unmerge(member, at=at)
+            case CarryOut():
+                return [
+                    club.acknowledge(each, at=at, actor=value.actor, reason=value.reason)
+                    for each in self._decisions(member, value, at)
+                ][-1]
             case Sweep():
                 return self.sweep(at)
             case _:
                 return club.do(value)
+
+    def _decisions(self, member: str, wanted: CarryOut, at: datetime) -> list[Decision]:
+        """Return the decisions that are to be carried out: those that are due, or one that was before."""
+        due = self.club.due(member, at=at)
+        chosen = {each.key: each for each in due if wanted.kind in (None, each.kind)}
+        if wanted.decision is not None:
+            chosen = {key: each for key, each in {**self.decided, **chosen}.items() if key == wanted.decision}
+        if not chosen:
+            given = wanted.decision or wanted.kind
+            hint = (
+                near(given, [each.key if wanted.kind is None else each.kind for each in due]) if due else "nothing is"
+            )
+            raise InputError("acknowledge", given, f"this is not due; {hint}")
+        self.decided |= chosen
+        return list(chosen.values())
 
     def sweep(self, at: datetime) -> None:
         """Write down what happened by itself."""
@@ -288,6 +312,8 @@ class _Play:
         ]
         if deed.total is not None:
             looks.append((f"{deed.place}.total", partial(self._look_at_all, deed, deed.total)))
+        for name, wanted in deed.segments.items():
+            looks.append((f"{deed.place}.segments.{name}", partial(self._look_at_segment, deed, name, wanted)))
         for place, look in looks:
             self._guarded(place, look)
 
@@ -301,6 +327,8 @@ class _Play:
         club, member, at, unit = self.club, expect.member or deed.member, deed.at, expect.unit
         zone = self.variant.zone
         known_at = None if expect.known_at is None else moment(expect.known_at, zone, place)
+        for look in StatusLook(club, member, at, known_at, zone, place).found(expect):
+            self._compare(*look)
         why = self._why(member, at, unit)
         balance = club.balance(member, at=at, unit=unit, known_at=known_at)
         for name, wanted in expect.buckets().items():
@@ -332,6 +360,9 @@ class _Play:
         if "at" in given:
             came["at"] = when_like(given["at"], "at", row.at, self.variant.zone, place)
         return {name: self._amount(deed, unit, given[name], came[name]) for name in given}
+
+    def _look_at_segment(self, deed: Deed, name: str, wanted: tuple[str, ...]) -> None:
+        self._compare(*in_segment(self.club, name, wanted, deed.at, self.variant.zone, f"{deed.place}.segments"))
 
     def _look_at_all(self, deed: Deed, total: Total) -> None:
         balances = [self.club.balance(member, at=deed.at, unit=total.unit) for member in self.members]

@@ -10,14 +10,30 @@ from loyaltykit import wire
 from loyaltykit.basis import BASES
 from loyaltykit.facts import Member
 from loyaltykit.program import Program
-from loyaltykit.testing._scenario_form import MOMENT, PERIOD, VERSION, Head, Step
+from loyaltykit.testing._scenario_form import (
+    MOMENT,
+    VERSION,
+    BenefitSeen,
+    DueSeen,
+    Head,
+    Step,
+    ThresholdSeen,
+    TierSeen,
+)
 from loyaltykit.testing._scenario_read import FIXED, PRESETS
-from loyaltykit.testing._scenario_verbs import POLICIES, VERBS, Accept, Verb
+from loyaltykit.testing._scenario_verbs import VERBS, Accept, Verb
+from loyaltykit.testing._scenario_words import MEASURE, ONE, PERIOD, POLICIES, SEVERAL, WINDOW
 
 Schema = dict[str, Any]
 
 _DAY = MOMENT[: MOMENT.index("([T ]")]
 _MOMENTS = frozenset({"at", "recorded_at", "known_at", "earned_at", "active_at", "expires_at"})  # texts in the form
+_SEEN: dict[type, tuple[str, ...]] = {  # those of what is seen of a status; all but the beginnings may be "never"
+    TierSeen: ("since", "until"),
+    ThresholdSeen: ("reached_at", "revoked_at", "until"),
+    BenefitSeen: ("until",),
+    DueSeen: ("due", "ends"),
+}
 _JSON: dict[type, Schema] = {str: {"type": "string"}, int: {"type": "integer"}}
 
 
@@ -38,6 +54,8 @@ def schema() -> Schema:
         },
         "Day": {"type": "string", "pattern": f"^{_DAY}$"},
         "PeriodInWords": {"type": "string", "pattern": f"^{PERIOD}$"},
+        "WindowInWords": {"type": "string", "pattern": f"^{WINDOW}$"},
+        "MeasureInWords": {"type": "string", "pattern": f"^{MEASURE}$"},
     }
     defs["Program"] = _program(defs)
     defs["Step"] = _step(defs)
@@ -134,7 +152,8 @@ def _program(defs: Schema) -> Schema:
     words = _ref("PeriodInWords")
     for each in (body, *defs.values()):
         properties = each.get("properties", {})
-        for name in {"validity", "activation", "inactivity", "period"} & set(properties):
+        periods = {"validity", "activation", "inactivity", "catch_up", "grace"}
+        for name in (periods if each is defs["Ladder"] else {*periods, "period"}) & set(properties):
             properties[name] = {"anyOf": [words, _untagged(properties[name])]}
         for name in {"shortfall", "validity_from"} & set(properties):
             properties[name] = _with_aliases(properties[name])
@@ -145,9 +164,48 @@ def _program(defs: Schema) -> Schema:
                 "required": ["grace"],
             }
             properties["restore"] = {"anyOf": [properties["restore"], {**grace, "additionalProperties": False}]}
-    body["properties"]["basis"] = {"anyOf": [{"enum": list(BASES)}, body["properties"]["basis"]]}
+    for name in ("basis", "spend_basis"):
+        body["properties"][name] = {"anyOf": [{"enum": list(BASES)}, body["properties"][name]]}
+    _with_status_words(defs)
     body["properties"]["preset"] = {"enum": list(PRESETS)}
     return {**body, "required": []}
+
+
+def _with_status_words(defs: Schema) -> None:
+    """Let the rules about status say measures, windows, tiers and benefits in words."""
+    for name in ("Ladder", "Threshold", "Comparison"):
+        _also(defs[name], "measure", _ref("MeasureInWords"))
+    _also(defs["Measure"], "window", _ref("WindowInWords"))
+    _also(defs["Ladder"], "period", _ref("WindowInWords"))
+    _also(defs["Threshold"], "until", _ref("PeriodInWords"))
+    del defs["Threshold"]["properties"]["through"]
+    text = {"type": "string", "description": "The benefit's name, which says what it is."}
+    for name in ("Tier", "Threshold", "Badge", "StampCard", "Birthday", "AnniversaryOf", "OneTwoThree", "Season"):
+        properties = defs[name]["properties"]
+        for field in (SEVERAL | ONE) & set(properties):
+            if field in SEVERAL:
+                properties[field] = {**properties[field], "items": {"anyOf": [text, properties[field]["items"]]}}
+            _also(defs[name], field, text)
+    tier = _without(defs["Tier"], "type", "name")
+    threshold = tier["properties"]["threshold"]
+    named = {"type": "object", "additionalProperties": {"anyOf": [threshold, tier]}, "minProperties": 1}
+    _also(defs["Ladder"], "tiers", named)
+    for body in defs.values():
+        _comparisons_untagged(body)
+
+
+def _also(body: Schema, name: str, choice: Schema) -> None:
+    """Let a field have one more form."""
+    body["properties"][name] = {"anyOf": [choice, body["properties"][name]]}
+
+
+def _comparisons_untagged(body: Any) -> None:
+    """Let comparisons go without their type, which their fields tell."""
+    for each in body.values() if isinstance(body, dict) else body:
+        if isinstance(each, dict | list):
+            _comparisons_untagged(each)
+    if isinstance(body, dict) and body.get("$ref") == "#/$defs/Comparison":
+        body.pop("required", None)
 
 
 def _untagged(body: Any) -> Any:
@@ -174,6 +232,10 @@ def _with_aliases(body: Any) -> Any:
 
 def _step(defs: Schema) -> Schema:
     body = _object(Step, defs)
+    for kind, names in _SEEN.items():
+        properties = defs[kind.__name__]["properties"]
+        for field in names:
+            properties[field] = _as_moment(properties[field], field not in ("since", "due"))
     for name, verb in VERBS.items():
         body["properties"][name] = _verb(verb, defs)
     change = _without(defs["Program"], *FIXED)
@@ -188,6 +250,8 @@ def _verb(verb: Verb, defs: Schema) -> Schema:
     body["required"] = [name for name in body["required"] if name not in optional]
     said_by_the_step = {"member", "at"} & {field.name for field in attrs.fields(verb.kind)}
     body = _without(body, *said_by_the_step, *(["id"] if verb.kind is Member else []))
+    if "benefit" in body["properties"]:
+        _also(body, "benefit", _JSON[str])
     choices = [body["properties"][field] if kind is list else _JSON[kind] for kind, field in verb.short.items()]
     choices.append(body)
     if verb is VERBS["redeem"]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 import attrs
 
-from loyaltykit import commands
-from loyaltykit.basis import BASES
+from loyaltykit import commands, marks
+from loyaltykit.consent import Consent
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Activity, Member, Order, Refund, Reversal
-from loyaltykit.testing._scenario_form import day, end_of_day, moment, period
-from loyaltykit.wire import to_data
+from loyaltykit.testing._scenario_form import end_of_day, moment
+from loyaltykit.testing._scenario_words import benefit, not_both
 
 # ---------------------------------------------------------------- what is asked rather than recorded
 
@@ -69,6 +68,20 @@ class Sweep:
     """Write down what happened by itself so far. It changes nothing that is seen."""
 
 
+@attrs.frozen
+class CarryOut:
+    """Carry out what is due, and say so: the decision of this key, those of this kind, or all."""
+
+    decision: str | None = None
+    kind: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.decision is not None and self.kind is not None:
+            raise InputError("kind", self.kind, "give decision or kind, not both")
+
+
 # ---------------------------------------------------------------- the verbs
 
 
@@ -89,7 +102,7 @@ class Verb:
     latest: Mapping[str, str] = {}
     names: tuple[str, ...] = ()
     through: str | None = None
-    defaults: Mapping[str, str] = {}
+    defaults: Mapping[str, Any] = {}
 
 
 VERBS: Mapping[str, Verb] = {
@@ -99,6 +112,7 @@ VERBS: Mapping[str, Verb] = {
     "reversal": Verb(Reversal, "fact", {str: "refund"}, "id", {"refund": "refund", "order": "refunded order"}),
     "activity": Verb(Activity, "fact", {str: "name"}, "id"),
     "profile": Verb(Member, "fact"),
+    "consent": Verb(Consent, "fact", {str: "purpose"}, defaults={"given": True}),
     "earn": Verb(commands.Earn, "command", {int: "points"}, "key", {}, ("earn",), "expires_at"),
     "adjust": Verb(
         commands.Adjust, "command", {int: "points"}, "key", through="expires_at",
@@ -115,6 +129,9 @@ VERBS: Mapping[str, Verb] = {
     "transfer": Verb(commands.Transfer, "command", {}, "key"),
     "merge": Verb(Merge, "command", {str: "into"}),
     "unmerge": Verb(Unmerge, "command"),
+    "invite": Verb(marks.Invite, "command", {str: "tier"}, "key", through="ends"),
+    "grant": Verb(marks.Give, "command", {str: "benefit"}, "key", through="ends"),
+    "acknowledge": Verb(CarryOut, "command", {str: "decision"}),
     "sweep": Verb(Sweep, "command"),
     "quote": Verb(Quote, "question", {str: "due"}, "key", {}, ("quote",)),
     "preview": Verb(Order, "question", {str: "amount"}, "id"),
@@ -124,15 +141,7 @@ VERBS: Mapping[str, Verb] = {
 
 # ---------------------------------------------------------------- what is written shortly
 
-_INSTANTS = frozenset({"revised_at", "until", "expires_at", "active_at", "earned_at"})
-_RULE_INSTANTS = frozenset({"starts", "ends", "effective_from"})
-_PERIODS = frozenset({"validity", "activation", "inactivity", "period"})
-POLICIES = {"clamp_forgive": "clamp", "from_activation": "activation", "from_earning": "earning"}
-"""Names of policies that say more than the field does by itself, and what the program calls them."""
-
-
-def _stamp(at: datetime) -> str:
-    return at.isoformat()
+_INSTANTS = frozenset({"revised_at", "until", "ends", "expires_at", "active_at", "earned_at"})
 
 
 def spelled_out(verb: Verb, data: Any, zone: str, place: str) -> Any:
@@ -145,68 +154,12 @@ def spelled_out(verb: Verb, data: Any, zone: str, place: str) -> Any:
     for name, value in data.items():
         inner = f"{place}.{name}"
         if name in _INSTANTS and isinstance(value, str):
-            full[name] = _stamp(moment(value, zone, inner))
+            full[name] = moment(value, zone, inner).isoformat()
+        elif name == "benefit" and verb.kind is marks.Give:
+            full[name] = benefit(value)
         elif name == "through" and verb.through is not None:
-            _not_both(data, verb.through, inner)
-            full[verb.through] = _stamp(end_of_day(value, zone, inner))
+            not_both(data, verb.through, inner)
+            full[verb.through] = end_of_day(value, zone, inner).isoformat()
         else:
             full[name] = spelled_out(verb, value, zone, inner)
     return full
-
-
-def program_spelled_out(data: Any, zone: str, place: str, within: str = "") -> Any:
-    """Return the data of a program with periods as data, instants in full, and last days as the ends that they mean.
-
-    `within` is the field of the program in which `data` stands.
-    """
-    if isinstance(data, list):
-        return [program_spelled_out(each, zone, f"{place}[{number}]", within) for number, each in enumerate(data)]
-    if not isinstance(data, dict):
-        return data
-    full: dict[str, Any] = {}
-    for name, value in data.items():
-        inner, top = f"{place}.{name}", within or name
-        if name in _RULE_INSTANTS and top != "rewards" and isinstance(value, str):
-            full[name] = _stamp(moment(value, zone, inner))
-        elif name == "through":
-            end = "until" if data.get("type") == "dates" else "ends"
-            _not_both(data, end, inner)
-            if end == "ends" and top != "rewards":
-                full[end] = _stamp(end_of_day(value, zone, inner))
-            else:
-                full[end] = _day_after(day(value, inner), inner)
-        elif name in _PERIODS:
-            full[name] = _dated(name, value)
-        elif name == "restore":
-            full[name] = _restored(value)
-        elif name == "basis" and isinstance(value, str) and value in BASES:
-            full[name] = to_data(BASES[value])
-        else:
-            value = POLICIES.get(value, value) if isinstance(value, str) else value
-            full[name] = program_spelled_out(value, zone, inner, top)
-    return full
-
-
-def _dated(name: str, value: Any) -> Any:
-    value = period(value)
-    if name == "activation" and isinstance(value, dict) and "type" not in value:
-        return {"type": "on_event" if "event" in value else "period", **value}
-    return value
-
-
-def _restored(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"grace"}:
-        return {"period": period(value["grace"])}
-    return value
-
-
-def _not_both(data: Mapping[str, Any], name: str, place: str) -> None:
-    if name in data:
-        raise InputError(place, data["through"], f"give {name} or through, not both")
-
-
-def _day_after(last: date, place: str) -> str:
-    try:
-        return (last + timedelta(1)).isoformat()
-    except OverflowError:
-        raise InputError(place, last.isoformat(), "the years run from 1 to 9999") from None

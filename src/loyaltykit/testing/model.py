@@ -408,7 +408,7 @@ class Model:
         then = self.ledger(command.at)
         end = self.ledger(head_at) if command.at < head_at else None
         number = len(self.records)
-        decided = Decision(self, command, then, end, number).decide()
+        decided = Deciding(self, command, then, end, number).decide()
         if isinstance(decided, Answer):
             if decided.status == "refused":
                 self.refused[key] = decided
@@ -419,7 +419,7 @@ class Model:
         return Answer("done")
 
 
-class Decision:
+class Deciding:
     """One command, decided on the books at its instant, and on those at the end where later things were recorded."""
 
     def __init__(self, model: Model, command: Any, then: Ledger, end: Ledger | None, number: int) -> None:
