@@ -36,6 +36,7 @@ from loyaltykit import (
     calendar_year,
     days,
     free_shipping,
+    lint,
     months,
     orders,
     per_amount,
@@ -236,7 +237,7 @@ def test_points_about_to_expire_are_told_of() -> None:
         ]
         for day in ("2026-05-15", "2026-05-16", "2026-05-29", "2026-05-30")
     ]
-    soon = [("expiring:points:ann:20260530T000000Z", "100")]
+    soon = [("expiring:points:ann:2026-05-30", "100")]
     assert [[], soon, soon, []] == told
     club.redeem("ann", 100, key="r", at=on("2026-05-17"))
     assert [] == [each for each in club.due("ann", at=on("2026-05-18")) if each.kind == "points_expiring"]
@@ -321,3 +322,83 @@ def test_an_anniversary_of_joining_counts_from_the_first_record(club: Club) -> N
     assert ["anniversary:ann:joining:1"] == [
         each.key for each in later.due("ann", at=on("2027-03-02")) if each.kind == "anniversary"
     ]
+
+
+def test_lint_finds_a_best_tier_that_is_none() -> None:
+    """A ladder whose best tier brings nothing of its own is legal, and is said."""
+    same = Ladder("status", orders(), [Tier("Base", 0, perk("news")), Tier("Best", 5, perk("news"))])
+    assert ["tier 'Best' has no benefit that others do not have"] == [
+        each for each in lint(program(tiers=same, earning=per_amount(1))) if "tier" in each
+    ]
+
+
+def test_dates_are_shown_in_the_program_s_zone() -> None:
+    """What lasts until midnight in New York is shown as that day, not as the one in Greenwich."""
+    club = Club(program(zone="America/New_York"), MemoryStore())
+    club.record(order("1", "2026-03-02T05:00", 600))
+    assert "granted until 2027-01-01" in str(club.status("ann", at=on("2026-03-03")))
+    assert "Silver until 2027-03-02, then Bronze" in str(club.status("ann", at=on("2026-03-03")))
+
+
+def test_every_member_is_visited() -> None:
+    """A base larger than a page is gone through to its end."""
+    club = Club(program(), MemoryStore())
+    list(club.record_many(Member(f"m{number:04}", on("2026-01-01"), birthday=(5, 5)) for number in range(1_203)))
+    assert 1_203 == len([*club.members()])
+    assert 1_203 == len([each for each in club.all_due(at=on("2026-05-05")) if each.kind == "birthday"])
+
+
+def test_a_decision_is_judged_by_the_version_of_its_day() -> None:
+    """What a later version of the program gives on entering a tier does not go to those who entered before."""
+    tiers = [Tier("Bronze"), Tier("Gold", 1000, entry=bonus_points(200))]
+    first = program(tiers=Ladder("status", spend(months(12)), tiers))
+    more = [Tier("Bronze"), Tier("Gold", 1000, entry=[bonus_points(250), perk("a mug")])]
+    later = program(tiers=Ladder("status", spend(months(12)), more), version=2, effective_from=on("2026-04-01"))
+    club = Club([first, later], MemoryStore())
+    club.record(order("1", "2026-03-02", 1000))
+    club.record(order("2", "2026-04-02", 1000, "bo"))
+    rewards = {
+        member: [str(each.benefit) for each in club.due(member, at=on("2026-04-03")) if each.kind == "entry_reward"]
+        for member in ("ann", "bo")
+    }
+    assert {"ann": ["200 points"], "bo": ["250 points", "a mug"]} == rewards
+
+
+def test_a_tier_that_was_refunded_away_leaves_nothing_to_celebrate(club: Club) -> None:
+    """Bought and returned on one day: the entry and its reward are over before anybody carried them out."""
+    club.record(order("1", "2026-03-02", 1000))
+    club.record(Refund("r", "ann", "1", on("2026-03-02T18:00")))
+    assert ["tier_downgrade"] == [
+        each.kind for each in club.due("ann", at=on("2026-03-03")) if each.kind != "threshold_reached"
+    ]
+
+
+def test_a_late_order_is_no_second_welcome(club: Club) -> None:
+    """An entry that a late order moves to an earlier day of the same review period keeps its key."""
+    club.record(order("1", "2026-03-05", 400))
+    club.acknowledge(
+        next(each for each in club.due("ann", at=on("2026-03-06")) if each.kind == "tier_entry"), at=on("2026-03-06")
+    )
+    club.record(order("2", "2026-03-04", 400))
+    assert [] == [each for each in club.due("ann", at=on("2026-03-07")) if each.kind == "tier_entry"]
+
+
+def test_the_receipt_says_what_was_given(club: Club) -> None:
+    """Acknowledging a decision that comes with points answers with the points."""
+    club.record(order("1", "2026-03-02", 1000))
+    reward = next(each for each in club.due("ann", at=on("2026-03-03")) if each.kind == "entry_reward")
+    assert 500 == club.acknowledge(reward, at=on("2026-03-03")).points
+
+
+def test_a_look_ahead_is_a_period(club: Club) -> None:
+    """Seven what is a question."""
+    club.record(order("1", "2026-03-02", 10))
+    with pytest.raises(InputError, match="give a period, as in days"):
+        club.due("ann", at=on("2026-03-03"), within=7)  # type: ignore[arg-type]
+
+
+def test_an_order_of_nothing_is_no_order(club: Club) -> None:
+    """Nothing was bought with an order that has no lines; something free was."""
+    club.record(Order("1", "ann", on("2026-03-02")))
+    club.record(Order("2", "ann", on("2026-03-02"), [Line("sample", 1)]))
+    assert 1 == orders().value(club.history("ann", at=on("2026-03-03")), on("2026-03-03"))

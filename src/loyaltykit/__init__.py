@@ -210,6 +210,7 @@ if TYPE_CHECKING:
     )
     from loyaltykit.status import (
         Status as Status,
+        describe as describe,
     )
     from loyaltykit.stores.memory import (
         MemoryStore as MemoryStore,
@@ -355,6 +356,7 @@ _HOME = {
     "days": "calendar",
     "days_since_first": "measures",
     "days_since_last": "measures",
+    "describe": "status",
     "did": "habits",
     "earned": "measures",
     "end_of_day": "thresholds",

@@ -349,19 +349,23 @@ class Club(Questions):
     ) -> Receipt:  # fmt: skip
         """Say that a decision was carried out; it is due no more. What comes with it is given now: points or a benefit.
 
-        With ``give=False`` it is only put away. Done again, it changes nothing.
+        With ``give=False`` it is only put away. Done again, it changes nothing. The receipt says what was earned by it.
         """
         benefit, said = decision.benefit, decision.reason or None
+        given: Receipt | None = None
         if give and benefit is not None:
             valid = dict(decision.data).get("valid_until")
             ends = None if valid is None else datetime.fromisoformat(valid)
             if benefit.points:
-                self.earn(decision.member, benefit.points, key=decision.key, at=at, expires_at=ends, reason=said)
+                given = self.earn(
+                    decision.member, benefit.points, key=decision.key, at=at, expires_at=ends, reason=said
+                )
             else:
                 source = said or decision.kind
                 self.grant(decision.member, benefit, key=decision.key, at=at, ends=ends, source=source)
         key = f"done:{decision.key}"
-        return self.do(marks.Acknowledge(decision.member, decision.key, key=key, at=at, actor=actor, reason=reason))
+        receipt = self.do(marks.Acknowledge(decision.member, decision.key, key=key, at=at, actor=actor, reason=reason))
+        return receipt if given is None else attrs.evolve(receipt, points=given.points, changes=given.changes)
 
     # ------------------------------------------------------------ housekeeping
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from heapq import merge
 from itertools import repeat
 from typing import Any, ClassVar, NoReturn
@@ -39,9 +40,9 @@ class Verdict:
     text: str
     holds: bool
     changes_at: datetime | None = None
-    measured: Any = None
-    needed: Any = None
-    missing: Any = None
+    measured: int | Decimal | None = None
+    needed: int | Decimal | None = None
+    missing: int | Decimal | None = None
     parts: tuple[Verdict, ...] = ()
 
     def __str__(self) -> str:

@@ -230,7 +230,7 @@ Counted = Callable[[Stage, dict[str | None, int]], dict[Kind, tuple[int, bool]]]
 def _whole(stage: Stage, amounts: dict[str | None, int]) -> dict[Kind, tuple[int, bool]]:
     """Return the amount of an order, and whether it counts as one: while any of its goods is left."""
     order, rest = stage.order, stage.rest
-    here = not rest.empty and not (order.lines and all(line.donation for line in order.lines))
+    here = not rest.empty and any(not line.donation for line in order.lines)
     return {(to_us(order.at), None, (), order.channel, order.codes): (amounts[None], here)}
 
 
@@ -269,6 +269,8 @@ Quick = Callable[[Order, Simple], list[Sale]]
 def _simply(order: Order, others: Sequence[Order | Refund | Reversal], whole: int) -> Simple | None:
     """Return a plain order of goods after refunds of amounts or of everything; None for all others."""
     lines = []
+    if not order.lines:
+        return None
     for line in order.lines:
         units = _minor(line.net, whole)
         if units is None or line.gift_card or line.donation:

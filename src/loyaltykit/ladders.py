@@ -205,7 +205,7 @@ class Course:
 
     def _parts(self) -> Iterator[tuple[Part, int]]:
         """Yield what is known, and the epoch from which on it counts."""
-        parts = [part for part in parts_of(self.measure, self.history) if part.known <= self.at]
+        parts = [part for part in parts_of(self.measure, self.history) if part.told <= self.at]
         if self.terms.refunds == "immediate":
             yield from ((part, part.known if part.known > part.at else SINCE_EVER) for part in parts)
             return

@@ -75,6 +75,11 @@ class Part(NamedTuple):
     order: str | None = None
     sure: int | None = None
 
+    @property
+    def told(self) -> int:
+        """From when on it is known, or certain to come."""
+        return self.known if self.sure is None else self.sure
+
 
 class Step(NamedTuple):
     """A measure's value from an instant (in microseconds) on, until the next step: in minor units where it is money."""
@@ -368,8 +373,7 @@ def timeline(
         )
     events: list[tuple[int, Any, int]] = []
     stretches = _Stretches(measure, history)
-    found = ((part, part.known if part.sure is None else part.sure) for part in parts_of(measure, history))
-    parts = [part for part, known in found if known <= at]
+    parts = [part for part in parts_of(measure, history) if part.told <= at]
     for part in sorted(parts if told is None else _as_told(parts, told), key=lambda part: part.at):
         begins = part.at if anew else part.known
         for enter, leave in stretches.of(part.at):
@@ -399,7 +403,7 @@ def _as_told(parts: list[Part], told: int) -> Iterator[Part]:
     """Leave out what went back after an instant, and of its order what then only came in its place."""
     kept: Counter[str | None] = Counter()
     for part in sorted(parts, key=lambda part: (part.known, part.amount > 0)):
-        if part.known <= told:
+        if part.known <= told or part.sure is not None:
             yield part
         elif part.back:
             kept[part.order] -= part.amount

@@ -360,7 +360,10 @@ def lint(program: Program) -> list[str]:
 
 
 def explain(program: Program) -> list[str]:
-    """Return the program in exactly three steps, join, earn and redeem, in which every rule appears."""
+    """Return the program in exactly three steps, join, earn and redeem, in which every rule to earn and redeem appears.
+
+    `loyaltykit.status.describe` tells the others: tiers, thresholds, cards, badges, occasions, segments.
+    """
     earning = "; ".join(rule.says(program.currency) for rule in program.earning)
     redeeming = "; ".join(each.says(program.currency) for each in program.rewards)
     return [f"Join: {program.join}", f"Earn: {earning or 'nothing yet'}", f"Redeem: {redeeming or 'nothing yet'}"]

@@ -84,36 +84,35 @@ class Questions:
         """Return what is to be carried out for a member at an instant and was not acknowledged: the earliest first.
 
         With `within`, what dates alone will make due in that period is there too: birthdays, points about to expire.
-        Deriving it again gives the same decisions under the same keys, whichever days a job missed.
+        Deriving it again gives the same decisions under the same keys, whichever days a job missed. Each is judged by
+        the version of the program that is in force at the instant from which it is due.
         """
         history, told = self._recorded(member, at, None)
         program = self.program(at)
-        until = None if within is None else within.after(at, program.zone)
+        until = _end(within, at, program.zone)
         soon: list[tuple[str, datetime, int]] = []
         if program.expiry_notice is not None:
             books = self._books(member, at, None, lots=True)
             soon = [(unit, each.at, each.points) for unit in books.units for each in _expiring(books, unit, None)]
-        return due(
-            program, history, at, until=until, done=told.done, invitations=told.invitations, formerly=told.formerly,
-            expiring=soon,
-        )  # fmt: skip
+        found = [
+            decision
+            for version in self._rules.versions.values()
+            for decision in due(
+                version, history, at, until=until, done=told.done, invitations=told.invitations,
+                formerly=told.formerly, expiring=soon,
+            )
+            if self._rules.judges(version, decision.due)
+        ]  # fmt: skip
+        return tuple(sorted(found, key=lambda decision: to_us(decision.due)))
 
     def all_due(self, *, at: datetime, within: Period | None = None) -> Iterator[Decision]:
         """Yield what is to be carried out for every member, one member after the other, as `due` says it."""
-        for page in self._pages():
-            for member in page:
-                yield from self.due(member, at=at, within=within)
+        for member in self.members():
+            yield from self.due(member, at=at, within=within)
 
     def histories(self, *, at: datetime) -> Iterator[History]:
         """Yield the history of every member, by name: what `loyaltykit.segments` asks about the whole base."""
-        yield from (self.history(member, at=at) for page in self._pages() for member in page)
-
-    def _pages(self) -> Iterator[Page]:
-        page = self.members()
-        yield page
-        while page.next is not None:
-            page = self.members(after=page.next)
-            yield page
+        yield from (self.history(member, at=at) for member in self.members())
 
     def segment(self, name: str, *, at: datetime) -> tuple[str, ...]:
         """Return the members that are in one of the program's segments at an instant, by name."""
@@ -141,8 +140,7 @@ class Questions:
 
     def consenting(self, purpose: str, *, at: datetime, channel: str | None = None) -> tuple[str, ...]:
         """Return the members, by name, whose last word on a purpose (and channel), by an instant, was yes."""
-        names = (name for page in self._pages() for name in page)
-        return tuple(name for name in names if self.consented(name, purpose, at=at, channel=channel))
+        return tuple(name for name in self.members() if self.consented(name, purpose, at=at, channel=channel))
 
     def consented(self, member: str, purpose: str, *, at: datetime, channel: str | None = None) -> bool:
         """Say whether a member's last word on a purpose (and channel), by an instant, was yes; silence is no."""
@@ -168,7 +166,7 @@ class Questions:
         self, member: str, *, at: datetime, within: Period | None = None, unit: str = "points"
     ) -> tuple[Expiring, ...]:
         """Return what will expire after `at` (`within` a period, default: ever) unless it is spent, soonest first."""
-        end = None if within is None else within.after(instant(at), self.program(at).zone)
+        end = _end(within, at, self.program(at).zone)
         return _expiring(self._books(member, at, None, lots=True), unit, end)
 
     def standing(self, member: str, *, at: datetime, known_at: datetime | None = None) -> Standing:
@@ -210,7 +208,15 @@ class Questions:
         found = self.status(member, at=at) if program.tiers else None
         return explain_account(self._rules.versions, program, context, books, unit, at, found)
 
-    def members(self, *, after: str = "", limit: int = 100) -> Page:
+    def members(self) -> Iterator[str]:
+        """Yield every member, by name. They are read page by page, so a base of any size takes little memory."""
+        page = self.members_page(limit=1_000)
+        yield from page
+        while page.next is not None:
+            page = self.members_page(after=page.next, limit=1_000)
+            yield from page
+
+    def members_page(self, *, after: str = "", limit: int = 100) -> Page:
         """Return a page of the members, by name; ask for the next one with ``after=page.next``."""
         rows = self._store.accounts(self.name, after and self._account(after), limit)
         names = [account.partition("/")[2] for account, _ in rows]
@@ -274,6 +280,15 @@ class Questions:
         known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
         records = [record for record in context.records.values() if record.recorded_at <= known]
         return context, replay(records, until=to_us(instant(at)))
+
+
+def _end(within: Period | None, at: datetime, zone: str) -> datetime | None:
+    """Return the end of a look ahead; None where there is none."""
+    if within is None:
+        return None
+    if not isinstance(within, Period):
+        raise InputError("within", within, "give a period, as in days(7)")
+    return within.after(instant(at), zone)
 
 
 def _expiring(books: Books, unit: str, end: datetime | None) -> tuple[Expiring, ...]:

@@ -95,6 +95,13 @@ class Rulebook:
         """Return the version that is in force at an instant."""
         return self._only or in_force(self.versions.values(), at)
 
+    def judges(self, program: Program, at: datetime) -> bool:
+        """Say whether a version is the one in force at an instant; before the first of them, that is the first."""
+        try:
+            return self.program(at) is program
+        except InputError:
+            return program is min(self.versions.values(), key=lambda each: to_us(each.effective_from or at))
+
     def terms(self, program: Program) -> Callable[[str], Terms]:
         """Return what a version says about each unit, as far as the ledger asks."""
 

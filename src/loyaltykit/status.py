@@ -7,7 +7,7 @@ Both are derived; what was carried out is told to `due` by its keys, and is not 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,11 +22,11 @@ from loyaltykit import (
 )
 from loyaltykit.amounts import format_money
 from loyaltykit.badges import Stamped
-from loyaltykit.benefits import Entitlement, held
-from loyaltykit.calendar import from_us, instant, local_date, to_us
+from loyaltykit.benefits import Entitlement, held, lint_exclusive
+from loyaltykit.calendar import from_us, instant, local_date, to_us, zone as zone_of
 from loyaltykit.conditions import AllOf, AnyOf, Condition, Not
 from loyaltykit.errors import InputError, WrongCurrency
-from loyaltykit.grants import Decision, Grant, stamp
+from loyaltykit.grants import Decision, Grant
 from loyaltykit.history import History
 from loyaltykit.matching import InTier, Tiers, leaves as leaves_of
 from loyaltykit.measures import Comparison, Measure
@@ -193,24 +193,28 @@ def due(
         found += badge_rules.stamped(card, history, now).decisions
     found += occasion_rules.due(program.occasions, history, now, until=horizon, done=done, formerly=formerly)
     if program.expiry_notice is not None:
-        found += (_expiry(program, history.member, *each) for each in expiring)
+        found += _expiry(program, history.member, expiring)
     kept = {each.key: each for each in found if max(each.due, now) <= horizon and each.key not in done}
     kept = {key: each for key, each in kept.items() if each.is_due(max(each.due, now))}
     return tuple(sorted(kept.values(), key=lambda each: to_us(each.due)))
 
 
-def _expiry(program: Program, member: str, unit: str, at: datetime, points: int) -> Decision:
-    """Return the decision to tell a member that points are about to expire."""
-    day = local_date(from_us(to_us(at) - 1), program.zone)
-    return Decision(
-        "points_expiring",
-        member,
-        f"expiring:{unit}:{member}:{stamp(at)}",
-        at if program.expiry_notice is None else program.expiry_notice.before(at, program.zone),
-        at,
-        reason=f"{counted(points, unit)} expire after {day}",
-        data={"unit": unit, "points": str(points), "last_day": str(day)},
-    )
+def _expiry(program: Program, member: str, expiring: Iterable[tuple[str, datetime, int]]) -> Iterator[Decision]:
+    """Yield the decisions to tell a member that points are about to expire: one for each unit and local day."""
+    if program.expiry_notice is None:
+        return
+    sums: dict[tuple[str, date], tuple[int, datetime]] = {}
+    for unit, at, points in sorted(expiring, key=lambda each: to_us(each[1])):
+        day = local_date(at, program.zone)
+        before, first = sums.get((unit, day), (0, at))
+        sums[unit, day] = (before + points, first)
+    for (unit, day), (points, at) in sums.items():
+        yield Decision(
+            "points_expiring", member, f"expiring:{unit}:{member}:{day}",
+            program.expiry_notice.before(at, program.zone), at,
+            reason=f"{counted(points, unit)} expire on {at.astimezone(zone_of(program.zone)):%Y-%m-%d %H:%M}",
+            data={"unit": unit, "points": str(points), "expires_at": at.isoformat()},
+        )  # fmt: skip
 
 
 # ---------------------------------------------------------------- whether a program's rules make sense
@@ -291,6 +295,18 @@ def _check_measure(program: Program, measure: Measure, path: str) -> None:
 def lint(program: Program) -> list[str]:
     """Return what makes no sense about a program's status rules although it is valid."""
     found = [message for ladder in program.tiers for message in tier_rules.lint_ladder(ladder)]
+    for ladder in program.tiers:
+        *others, top = ladder.tiers
+        if others and top.benefits:  # the best tier is to bring what the others do not
+            found += lint_exclusive(
+                top.benefits, [each for tier in others for each in tier.benefits], f"tier {top.name!r}"
+            )
+        found += [
+            f"tier {tier.name!r} holds {each}, which is given only on entering: entry={each.name!r}"
+            for tier in ladder.tiers
+            for each in tier.benefits
+            if each.points
+        ]
     known = {tier.name for ladder in program.tiers for tier in ladder.tiers}
     found += [f"threshold {each.name!r} grants nothing" for each in program.thresholds if not each.grants]
     for rule in program.earning:

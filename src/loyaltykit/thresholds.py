@@ -166,6 +166,7 @@ class Progress:
     until: datetime | None = None
     revoked_at: datetime | None = None
     left: Left | None = None
+    zone: str = "UTC"
 
     @property
     def granted(self) -> bool:
@@ -177,7 +178,7 @@ class Progress:
 
     def __str__(self) -> str:
         if self.granted:
-            until = "" if self.until is None else f" until {self.until:%Y-%m-%d}"
+            until = "" if self.until is None else f" until {local_date(self.until, self.zone)}"
             return f"{self.threshold}: reached, granted{until}"
         return f"{self.threshold}: {self.value} of {self.target}, {self.to_go} to go"
 
@@ -416,6 +417,7 @@ def progress(threshold: Threshold, history: History, at: datetime) -> Progress:
         made(course.value),
         made(course.target),
         made(max(0, course.target - course.value)),
+        zone=history.zone,
     )
     if not reached:
         return base

@@ -241,11 +241,12 @@ class TierStanding:
     to_next: int | Decimal | None
     to_keep: int | Decimal | None
     reason: str
+    zone: str = "UTC"
 
     def __str__(self) -> str:
         lines = [f"{self.ladder}: {self.tier or 'no tier'}"]
         if self.until is not None:
-            lines[0] += f" until {self.until:%Y-%m-%d}, then {self.then or 'no tier'}"
+            lines[0] += f" until {local_date(self.until, self.zone)}, then {self.then or 'no tier'}"
         if self.to_next is not None:
             lines.append(f"  {self.to_next} to {self.next}")
         if self.to_keep:
@@ -286,6 +287,7 @@ def standing(ladder: Ladder, history: History, at: datetime, invitations: Iterab
         None if above is None else _name(ladder, above),
         None if above is None or not counts else shown(ladder.measure, history, (course.goals[above] or 0) - value),
         None if until is None or run.place < 0 else shown(ladder.measure, history, course.to_keep(run)), reason,
+        history.zone,
     )  # fmt: skip
 
 
@@ -387,22 +389,35 @@ def decisions(
 ) -> tuple[Decision, ...]:
     """Return what changes of tier ask the host to do: to tell the member, and to give what entering a tier brings.
 
-    An entry reward is given once a review period and tier, however often the tier is entered in it.
+    An entry reward is given once a review period and tier, however often the tier is entered in it. What was not
+    carried out while the tier was held is over when it ends: a refund on the same day leaves nothing to celebrate.
     """
     found: dict[str, Decision] = {}
-    for change in changes(ladder, history, at, invitations):
-        told = f"tier_{change.kind}:{ladder.name}:{history.member}:{stamp(change.at)}"
+    seen: dict[str, int] = {}
+
+    def numbered(key: str) -> str:
+        seen[key] = seen.get(key, 0) + 1
+        return key if seen[key] == 1 else f"{key}:{seen[key]}"
+
+    told = changes(ladder, history, at, invitations)
+    for place, change in enumerate(told):
+        window = bounds(ladder.review, change.at, history.tz, history.anchor or change.at)
+        period = _day(window.start or change.at, history)
+        key = numbered(f"tier_{change.kind}:{ladder.name}:{change.after}:{history.member}:{period}")
         data = {name: value for name, value in (("from", change.before), ("to", change.after)) if value is not None}
-        reason = f"{change.kind} of {change.after or 'no tier'} on {ladder.name}"
-        found[told] = Decision(f"tier_{change.kind}", history.member, told, change.at, reason=reason, data=data)
+        reason = f"{_TOLD[change.kind]} {change.after or 'no tier'} on {ladder.name}"
+        over = next((other.at for other in told[place + 1 :] if other.kind != "renewal"), None)
+        ends = over if change.kind != "downgrade" else None
+        found[key] = Decision(f"tier_{change.kind}", history.member, key, change.at, ends, reason=reason, data=data)
         if change.kind == "entry" and change.after is not None:
-            window = bounds(ladder.review, change.at, history.tz, history.anchor or change.at)
-            period = _day(window.start or change.at, history)
             for label, benefit in _labelled(ladder.tiers[ladder.place(change.after)].entry):
                 key = f"entry:{ladder.name}:{change.after}:{history.member}:{period}:{label}"
-                given = Decision("entry_reward", history.member, key, change.at, reason=reason, benefit=benefit)
-                found.setdefault(key, given)
+                given = Decision("entry_reward", history.member, key, change.at, ends, reason=reason, benefit=benefit)
+                found[key] = attrs.evolve(found.get(key, given), ends=ends)
     return tuple(found.values())
+
+
+_TOLD = {"entry": "reached", "renewal": "kept", "downgrade": "fell to"}
 
 
 def _day(at: datetime, history: History) -> str:

@@ -23,6 +23,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import conditions
+
 from loyaltykit.calendar import days
 from loyaltykit.club import Club
 from loyaltykit.facts import Activity, Fact, Line, Order
@@ -235,6 +237,8 @@ def main() -> None:
         slow(folder, options.rounds)
         print("the cost of history")
         against_history(folder, options.rounds)
+    print("conditions on one member")
+    conditions.compare(4 * options.rounds)
 
 
 if __name__ == "__main__":

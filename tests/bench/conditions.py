@@ -97,7 +97,11 @@ def main() -> None:
     """Run the benchmark and print its ratios."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=41, help="how often each candidate runs")
-    rounds = parser.parse_args().rounds
+    compare(parser.parse_args().rounds)
+
+
+def compare(rounds: int) -> None:
+    """Print the ratios, of the medians of so many rounds."""
     for refunded, what in ((20, "a refund of every 20th"), (2, "a refund of every 2nd")):
         some = facts(1_000, refunded)
         history = History(some)

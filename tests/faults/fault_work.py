@@ -120,7 +120,7 @@ def problems(store: SQLiteStore, club: Club, members: Iterable[str] | None = Non
     """Return what is wrong with the file and with the books of `members` (default: all), in words."""
     found = [str(row[0]) for row in store._rows("PRAGMA integrity_check", ())]
     wrong = found if found != ["ok"] else []
-    for member in club.members(limit=10_000) if members is None else sorted(members):
+    for member in club.members() if members is None else sorted(members):
         wrong += [f"{member}: {problem}" for problem in club.verify(member)]
     return wrong
 
