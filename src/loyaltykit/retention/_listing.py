@@ -1,0 +1,52 @@
+"""What the tables here share: values to iterate over, plain data, and a short text for a terminal or a notebook."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from loyaltykit.tables import html_table, text_table
+
+T = TypeVar("T")
+_SHOWN = 20  # a base may have a million customers
+
+
+class Listing(ABC, Generic[T]):
+    """A table: iterate over it for values, or make a frame of its `rows` and `columns`. The first 20 are printed."""
+
+    __slots__ = ()
+    columns: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def _values(self) -> tuple[T, ...]:
+        """Return the values, one for each row."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> tuple[tuple[Any, ...], ...]:
+        """Plain data, a tuple a row."""
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._values())
+
+    def __len__(self) -> int:
+        return len(self._values())
+
+    def _shown(self, count: int) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Return what is printed of the first so many rows: headers and cells."""
+        return self.columns, self.rows[:count]
+
+    def _note(self) -> str:
+        """Return what is said below the table."""
+        return ""
+
+    def _below(self) -> list[str]:
+        more = f"... and {len(self) - _SHOWN:,} more" if len(self) > _SHOWN else ""
+        return [line for line in (more, self._note()) if line]
+
+    def __str__(self) -> str:
+        return "\n".join([text_table(*self._shown(_SHOWN)), *self._below()])
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown(_SHOWN)) + "".join(f"<p>{line}</p>" for line in self._below())
