@@ -142,7 +142,8 @@ def _counted(measure: Measure, history: History, order: Order, rest: Any) -> tup
     scene = Scene(order.at, UTC, channel=order.channel, codes=order.codes)
     per_line = measure.kind in ("products", "categories") or depends_on_line(measure.where)
     if not per_line:
-        goods = any(not line.donation for line in order.lines)
+        total = total if order.lines else 0
+        goods = total > 0 or any(not line.donation for line in order.lines)
         fits = measure.where is None or measure.where.holds(scene, None)
         return (total if fits else 0), order, ([order] if fits and goods and not rest.empty else [])
     fits_line = {line.name: measure.where is None or measure.where.holds(scene, line) for line in order.lines}

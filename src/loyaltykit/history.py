@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import cached_property
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import attrs
@@ -42,6 +42,9 @@ class Sale(NamedTuple):
     amount: int  # in minor units of the currency
     present: int
     back: bool = False  # whether something went back, by a refund or a later revision
+
+
+_AT, _KNOWN = itemgetter(0), itemgetter(1)
 
 
 class Movement(NamedTuple):
@@ -161,7 +164,8 @@ class History:
                 found += quick(first, simple)
             else:
                 found += self._compared(number, counted)
-        found.sort(key=attrgetter("known", "at"))
+        found.sort(key=_AT)
+        found.sort(key=_KNOWN)
         return found
 
     @cached_property
@@ -228,10 +232,11 @@ Counted = Callable[[Stage, dict[str | None, int]], dict[Kind, tuple[int, bool]]]
 
 
 def _whole(stage: Stage, amounts: dict[str | None, int]) -> dict[Kind, tuple[int, bool]]:
-    """Return the amount of an order, and whether it counts as one: while any of its goods is left."""
+    """Return the amount of an order, and whether it counts as one: while any goods are left, or anything counts."""
     order, rest = stage.order, stage.rest
-    here = not rest.empty and any(not line.donation for line in order.lines)
-    return {(to_us(order.at), None, (), order.channel, order.codes): (amounts[None], here)}
+    amount = amounts[None] if order.lines else 0
+    here = not rest.empty and (amount > 0 or any(not line.donation for line in order.lines))
+    return {(to_us(order.at), None, (), order.channel, order.codes): (amount, here)}
 
 
 def _lines(stage: Stage, amounts: dict[str | None, int]) -> dict[Kind, tuple[int, bool]]:
@@ -272,8 +277,9 @@ def _simply(order: Order, others: Sequence[Order | Refund | Reversal], whole: in
     if not order.lines:
         return None
     for line in order.lines:
-        units = _minor(line.net, whole)
-        if units is None or line.gift_card or line.donation:
+        numerator, denominator = line.net.as_integer_ratio()
+        units, rest = divmod(numerator * whole, denominator)
+        if rest or line.gift_card or line.donation:
             return None
         lines.append(units)
     at, rest = to_us(order.at), sum(lines)
@@ -295,6 +301,8 @@ def _simply(order: Order, others: Sequence[Order | Refund | Reversal], whole: in
 def _quick_whole(order: Order, simple: Simple) -> list[Sale]:
     """Return what a simple order comes to and loses."""
     at, had, was = to_us(order.at), 0, False
+    if len(simple[1]) == 1:
+        return [Sale(at, at, order.id, None, (), order.channel, order.codes, simple[1][0][1], 1)]
     shared = (order.id, None, (), order.channel, order.codes)
     sales: list[Sale] = []
     for known, rest, here in simple[1]:
