@@ -14,7 +14,7 @@ from typing import Any, Literal
 import attrs
 
 from loyaltykit.amounts import whole
-from loyaltykit.calendar import Period, from_us, hours, instant, to_us
+from loyaltykit.calendar import Period, from_us, hours, instant, optional_us, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import brief, count, flag, moment, one_of, optional, pairs, several, texts, words
 from loyaltykit.grants import Decision, keyed, stamp
@@ -23,10 +23,6 @@ Membership = Literal["live", "frozen"]
 
 Groups = Iterable[str] | Callable[[datetime], Iterable[str]]
 """The tiers and segments that somebody holds: their names, or a function that names those held at an instant."""
-
-
-def _optional_us(at: datetime | None) -> int | None:
-    return None if at is None else to_us(at)
 
 
 # ---------------------------------------------------------------- launches
@@ -67,13 +63,13 @@ class Launch:
     )
     private: bool = attrs.field(default=False, converter=flag("launch.private"), kw_only=True)
     ends: datetime | None = attrs.field(
-        default=None, eq=_optional_us, converter=optional(moment("launch.ends")), kw_only=True
+        default=None, eq=optional_us, converter=optional(moment("launch.ends")), kw_only=True
     )
     membership: Membership = attrs.field(
         default="live", converter=one_of("launch.membership", Membership), kw_only=True
     )
     announced_at: datetime | None = attrs.field(
-        default=None, eq=_optional_us, converter=optional(moment("launch.announced_at")), kw_only=True
+        default=None, eq=optional_us, converter=optional(moment("launch.announced_at")), kw_only=True
     )
 
     def __attrs_post_init__(self) -> None:

@@ -8,10 +8,10 @@ from fractions import Fraction
 
 import attrs
 
-from loyaltykit.calendar import Period, to_us
+from loyaltykit.calendar import Period, optional_us, to_us
 from loyaltykit.fields import texts
 from loyaltykit.matching import Tiers
-from loyaltykit.rules import POINTS, counted, optional_us
+from loyaltykit.rules import POINTS, counted
 
 
 @attrs.frozen

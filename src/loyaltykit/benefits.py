@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from loyaltykit.amounts import format_money, from_minor, to_minor, total, whole
-from loyaltykit.calendar import from_us, instant, local_date, to_us
+from loyaltykit.calendar import from_us, instant, local_date, optional_us, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import (
     a,
@@ -38,10 +38,6 @@ GRANTS = several("grants", Grant, "give grants, as in Grant(free_shipping(), 'an
 # ---------------------------------------------------------------- who holds what
 
 
-def _optional_us(at: datetime | None) -> int | None:
-    return None if at is None else to_us(at)
-
-
 @attrs.frozen(repr=False)
 class Entitlement:
     """That a member holds a benefit at an instant: by which live grants, and `until` when without a break.
@@ -53,7 +49,7 @@ class Entitlement:
     benefit: Benefit = attrs.field(converter=a("entitlement.benefit", Benefit, "give a benefit"))
     member: str = attrs.field(converter=words("entitlement.member"))
     grants: tuple[Grant, ...] = attrs.field(converter=GRANTS)
-    until: datetime | None = attrs.field(default=None, eq=_optional_us, converter=optional(moment("entitlement.until")))
+    until: datetime | None = attrs.field(default=None, eq=optional_us, converter=optional(moment("entitlement.until")))
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -83,6 +83,11 @@ def to_us(at: datetime) -> int:
     return us
 
 
+def optional_us(at: datetime | None) -> int | None:
+    """Return what an optional instant is compared by: instants of one zone else compare by the clock on the wall."""
+    return None if at is None else to_us(at)
+
+
 def from_us(us: int) -> datetime:
     """Return the instant, in UTC, that is `us` microseconds after the start of 1970: the inverse of `to_us`.
 

@@ -18,7 +18,7 @@ import attrs
 
 from loyaltykit import fields
 from loyaltykit.amounts import product, quantity, total
-from loyaltykit.calendar import to_us
+from loyaltykit.calendar import optional_us, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import optional, text
 
@@ -29,10 +29,6 @@ ZERO = Decimal(0)
 
 LARGEST = Decimal("922337203685477.5807")
 """The most that a line or an order comes to: in minor units of any currency (at most 4 decimals) below 2**63."""
-
-
-def _optional_us(at: datetime | None) -> int | None:
-    return None if at is None else to_us(at)
 
 
 # ---------------------------------------------------------------- orders
@@ -183,7 +179,7 @@ class Order:
     state: OrderState = attrs.field(default="paid", converter=fields.one_of("order.state", OrderState), kw_only=True)
     revision: int = attrs.field(default=1, converter=fields.count("order.revision", 1), kw_only=True)
     revised_at: datetime | None = attrs.field(
-        default=None, converter=optional(fields.moment("order.revised_at")), eq=_optional_us, kw_only=True
+        default=None, converter=optional(fields.moment("order.revised_at")), eq=optional_us, kw_only=True
     )
 
     def __attrs_post_init__(self) -> None:

@@ -15,17 +15,13 @@ from typing import Any, Literal
 import attrs
 
 from loyaltykit.amounts import money
-from loyaltykit.calendar import from_us, instant, to_us
+from loyaltykit.calendar import from_us, instant, optional_us, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import a, amount, brief, count, moment, one_of, optional, pairs, several, text, words
 
 BenefitKind = Literal["perk", "free_shipping", "points", "percent_off", "amount_off"]
 
 _PAIRS = "give a mapping, or pairs, of names and texts"
-
-
-def _optional_us(at: datetime | None) -> int | None:
-    return None if at is None else to_us(at)
 
 
 def _key(field: str) -> Any:
@@ -202,9 +198,9 @@ class Grant:
     source: str = attrs.field(converter=words("grant.source"))
     key: str = attrs.field(converter=_key("grant.key"))
     starts: datetime = attrs.field(converter=moment("grant.starts"), eq=to_us)
-    ends: datetime | None = attrs.field(default=None, eq=_optional_us, converter=optional(moment("grant.ends")))
+    ends: datetime | None = attrs.field(default=None, eq=optional_us, converter=optional(moment("grant.ends")))
     revoked_at: datetime | None = attrs.field(
-        default=None, eq=_optional_us, converter=optional(moment("grant.revoked_at")), kw_only=True
+        default=None, eq=optional_us, converter=optional(moment("grant.revoked_at")), kw_only=True
     )
 
     def __attrs_post_init__(self) -> None:
@@ -236,7 +232,7 @@ class Decision:
     member: str = attrs.field(converter=words("decision.member"))
     key: str = attrs.field(converter=_key("decision.key"))
     due: datetime = attrs.field(converter=moment("decision.due"), eq=to_us)
-    ends: datetime | None = attrs.field(default=None, eq=_optional_us, converter=optional(moment("decision.ends")))
+    ends: datetime | None = attrs.field(default=None, eq=optional_us, converter=optional(moment("decision.ends")))
     reason: str = attrs.field(default="", converter=str, kw_only=True)
     benefit: Benefit | None = attrs.field(
         default=None, converter=optional(a("decision.benefit", Benefit, "give a benefit")), kw_only=True

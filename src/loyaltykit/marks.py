@@ -9,7 +9,7 @@ from datetime import datetime
 
 import attrs
 
-from loyaltykit.calendar import to_us
+from loyaltykit.calendar import optional_us, to_us
 from loyaltykit.commands import Command
 from loyaltykit.errors import InputError
 from loyaltykit.fields import a, moment, optional, words
@@ -17,16 +17,12 @@ from loyaltykit.grants import Benefit, Grant
 from loyaltykit.tiers import Invitation
 
 
-def _optional_us(at: datetime | None) -> int | None:
-    return None if at is None else to_us(at)
-
-
 @attrs.frozen
 class Invite(Command):
     """Let a member hold a tier from the command's instant until `ends` (exclusive; None: without end)."""
 
     tier: str = attrs.field(converter=words("tier"))
-    ends: datetime | None = attrs.field(default=None, eq=_optional_us, converter=optional(moment("ends")), kw_only=True)
+    ends: datetime | None = attrs.field(default=None, eq=optional_us, converter=optional(moment("ends")), kw_only=True)
     source: str = attrs.field(default="invitation", converter=words("source"), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -43,7 +39,7 @@ class Give(Command):
     """Let a member hold a benefit from the command's instant until `ends` (exclusive; None: without end)."""
 
     benefit: Benefit = attrs.field(converter=a("benefit", Benefit, "give a benefit, as in free_shipping()"))
-    ends: datetime | None = attrs.field(default=None, eq=_optional_us, converter=optional(moment("ends")), kw_only=True)
+    ends: datetime | None = attrs.field(default=None, eq=optional_us, converter=optional(moment("ends")), kw_only=True)
     source: str = attrs.field(default="by hand", converter=words("source"), kw_only=True)
 
     def __attrs_post_init__(self) -> None:

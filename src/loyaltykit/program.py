@@ -17,7 +17,7 @@ from loyaltykit import status
 from loyaltykit.amounts import Rounding
 from loyaltykit.badges import Badge, StampCard
 from loyaltykit.basis import BASES, Basis, as_basis
-from loyaltykit.calendar import Period, instant, to_us
+from loyaltykit.calendar import Period, instant, optional_us, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import (
     a,
@@ -52,7 +52,6 @@ from loyaltykit.rules import (
     RateTable,
     Rule,
     check_minor,
-    optional_us,
 )
 from loyaltykit.segments import Segment
 from loyaltykit.thresholds import Threshold

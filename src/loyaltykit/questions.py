@@ -27,7 +27,7 @@ from loyaltykit.handover import (
     note_of,
 )
 from loyaltykit.history import History
-from loyaltykit.journal import NEVER, Context, Need
+from loyaltykit.journal import NEVER, Context, Need, Record
 from loyaltykit.ledger import (
     Balance,
     Incomplete,
@@ -241,14 +241,11 @@ class Questions:
         """Return a member's history and what else is on record, of those too that were merged into them."""
         program = self.program(instant(at))
         context = self._load(Need(self._account(member), everything=True), member)
-        known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
-        records = [record for record in context.records.values() if record.recorded_at <= known]
+        records = _known(context, known_at)
         formerly = note_of(context.head).get("absorbed", [])
-        every = list(records)
         for other in formerly:
-            there = self._store.load(Need(self._account(other), everything=True)).records.values()
-            every += [record for record in there if record.recorded_at <= known]
-        return history_of(member, context, every, program, to_us(at), formerly)
+            records += _known(self._store.load(Need(self._account(other), everything=True)), known_at)
+        return history_of(member, context, records, program, to_us(at), formerly)
 
     def _load(self, need: Need, member: str) -> Context:
         context = self._store.load(need)
@@ -277,9 +274,13 @@ class Questions:
 
     def _everything(self, member: str, at: datetime, known_at: datetime | None) -> tuple[Context, Books]:
         context = self._load(Need(self._account(member), everything=True), member)
-        known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
-        records = [record for record in context.records.values() if record.recorded_at <= known]
-        return context, replay(records, until=to_us(instant(at)))
+        return context, replay(_known(context, known_at), until=to_us(instant(at)))
+
+
+def _known(context: Context, known_at: datetime | None) -> list[Record]:
+    """Return what had been recorded by an instant; by default, everything."""
+    known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
+    return [record for record in context.records.values() if record.recorded_at <= known]
 
 
 def _end(within: Period | None, at: datetime, zone: str) -> datetime | None:

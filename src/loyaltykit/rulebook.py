@@ -30,16 +30,11 @@ from loyaltykit.ledger import Envelope, Posting
 from loyaltykit.marks import Acknowledge, Give, Invite, Mark
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Grace, Program, in_force
-from loyaltykit.recorded import earning_tiers
+from loyaltykit.recorded import FACTS, earning_tiers
 from loyaltykit.refunds import remains
 from loyaltykit.session import Task
 from loyaltykit.status import asks_for_tiers
 from loyaltykit.stories import Known, OrderFact, Story, activity_steps, key_of, new_story, order_story, ref_of, unsaid
-
-FACTS: Mapping[str, Any] = {
-    "order": Order, "refund": Refund, "reversal": Reversal, "activity": Activity, "member": Member,
-}  # fmt: skip
-"""The kinds of records that are facts."""
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import attrs
 
 from loyaltykit.amounts import format_money, money, to_minor, whole
-from loyaltykit.calendar import CalendarUnit, Period, to_us
+from loyaltykit.calendar import CalendarUnit, Period, optional_us, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import a, amount, brief, count, moment, named, one_of, optional, several, words
 from loyaltykit.matching import Match
@@ -115,11 +115,6 @@ def counted(count: int, unit: str) -> str:
     if count == 1 and unit.endswith("s"):
         unit = unit[:-1]
     return f"{count:,} {unit}"
-
-
-def optional_us(at: datetime | None) -> int | None:
-    """Return what an optional instant is compared by: instants of one zone else compare by the clock on the wall."""
-    return None if at is None else to_us(at)
 
 
 def priced(value: Decimal, currency: str | None) -> str:

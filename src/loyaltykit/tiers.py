@@ -27,14 +27,14 @@ from typing import Any, Literal
 import attrs
 
 from loyaltykit.amounts import money, to_minor, whole
-from loyaltykit.calendar import Period, from_us, instant, local_date, to_us
+from loyaltykit.calendar import Period, from_us, instant, local_date, optional_us, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import a, brief, flag, moment, named, one_of, optional, words
 from loyaltykit.grants import BENEFITS, Benefit, Decision, Grant, keyed, stamp
 from loyaltykit.history import History
 from loyaltykit.ladders import FOREVER, SINCE_EVER, Course, Downgrade, RefundEffect, Rules, Run, TierValidity
 from loyaltykit.measures import Measure, amount, shown
-from loyaltykit.rules import counted, optional_us, priced
+from loyaltykit.rules import counted, priced
 from loyaltykit.windows import Anniversary, CalendarWindow, bounds
 
 EarnTier = Literal["at_start", "include_current"]
