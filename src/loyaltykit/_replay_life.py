@@ -29,10 +29,10 @@ from loyaltykit.history import History
 from loyaltykit.journal import Context, Need, Record, compact
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
-from loyaltykit.recorded import asks_for_points, movements, order_of
+from loyaltykit.recorded import asks_for_points, movements
 from loyaltykit.refunds import remains
 from loyaltykit.rewards import Coins, quote
-from loyaltykit.status import asks_for_tiers, tiers_of
+from loyaltykit.status import as_tiers, asks_for_tiers, earning_tiers
 from loyaltykit.steps import apply, replay
 from loyaltykit.stories import Known, OrderFact, activity_steps, key_of, new_story, order_story, ref_of, unsaid
 
@@ -265,19 +265,10 @@ class _Ledger:
         if self.foresight is not None and ref_of(fact) not in self._told_of:
             foreseen = self.foresight.names(fact, self._joined)
             if foreseen is not None:
-                return tuple(foreseen) if len(foreseen) > 1 else foreseen[0] if foreseen else None
-        order = fact.id if isinstance(fact, Order) else None
-        before = [each for each in self._facts if order is None or order_of(each) != order]
+                return as_tiers(foreseen)
         points = movements({each.key: each for each in self._records()}, to_us(fact.at)) if self._by_points else ()
         joined = fact.at if self._joined is None else from_us(self._joined)
-        found: list[str] = []
-        for policy in ("at_start", "include_current"):
-            ladders = [ladder for ladder in self._program.tiers if ladder.earn_tier == policy]
-            if ladders:
-                facts = before if policy == "at_start" or order is None else [*before, fact]
-                names = tiers_of(ladders, history_of(self._program, self._member, facts, joined, points), fact.at)
-                found += [names] if isinstance(names, str) else names or ()
-        return tuple(found) if len(found) > 1 else found[0] if found else None
+        return earning_tiers(self._program, history_of(self._program, self._member, self._facts, joined, points), fact)
 
     def redeem(self, command: Redeem) -> None:
         """Redeem what was found to be available."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from loyaltykit import wire
+from loyaltykit import status, wire
 from loyaltykit.books import Move
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import record_key
@@ -23,7 +23,6 @@ from loyaltykit.journal import NEVER, Context, Record
 from loyaltykit.marks import Acknowledge, Give, Invite
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
-from loyaltykit.status import measures, tiers_of
 from loyaltykit.steps import replay
 from loyaltykit.tiers import Invitation
 
@@ -77,7 +76,7 @@ def recorded(
 
 def asks_for_points(program: Program) -> bool:
     """Say whether a program's status rules look at points."""
-    return any(measure.kind in ("earned", "balance") for measure in measures(program))
+    return any(measure.kind in ("earned", "balance") for measure in status.measures(program))
 
 
 def movements(records: Mapping[str, Record], at: int) -> list[Movement]:
@@ -116,28 +115,9 @@ def _of(record: Record) -> str | None:
 def earning_tiers(
     member: str, context: Context, records: Iterable[Record], program: Program, fact: Order | Activity
 ) -> Tiers:
-    """Return the tier by which a fact earns that is about to be recorded: what it is by all that is on record now.
-
-    By a ladder's `earn_tier`, an order counts towards the tier that it earns by, or does not.
-    """
-    at = to_us(fact.at)
-    history, told = history_of(member, context, records, program, at)
-    order = fact.id if isinstance(fact, Order) else None
-    before = [each for each in history.facts if order is None or order_of(each) != order]
-    found: list[str] = []
-    for policy in ("at_start", "include_current"):
-        ladders = [ladder for ladder in program.tiers if ladder.earn_tier == policy]
-        if ladders:
-            facts = before if policy == "at_start" or order is None else [*before, fact]
-            there = attrs.evolve(history, facts=facts, joined=history.joined or fact.at)
-            tiers = tiers_of(ladders, there, fact.at, told.invitations)
-            found += [tiers] if isinstance(tiers, str) else tiers or ()
-    return tuple(found) if len(found) > 1 else found[0] if found else None
-
-
-def order_of(fact: Fact) -> str | None:
-    """Return the id of the order that a fact is about, if any."""
-    return fact.id if isinstance(fact, Order) else getattr(fact, "order", None)
+    """Return the tier by which a fact earns that is about to be recorded: what it is by all that is on record now."""
+    history, told = history_of(member, context, records, program, to_us(fact.at))
+    return status.earning_tiers(program, history, fact, told.invitations)
 
 
 def history_of(

@@ -26,6 +26,7 @@ from loyaltykit.benefits import Entitlement, held, lint_exclusive
 from loyaltykit.calendar import from_us, instant, local_date, to_us, zone as zone_of
 from loyaltykit.conditions import AllOf, AnyOf, Condition, Not
 from loyaltykit.errors import InputError, WrongCurrency
+from loyaltykit.facts import Activity, Fact, Order
 from loyaltykit.grants import Decision, Grant
 from loyaltykit.history import History
 from loyaltykit.matching import InTier, Tiers, leaves as leaves_of
@@ -146,8 +147,39 @@ def tiers_of(
 ) -> Tiers:  # fmt: skip
     """Return the tier that a member has at an instant; of several ladders, those of each."""
     found = [tier_rules.tier_of(each, history, at, (invitations or {}).get(each.name, ())) for each in ladders]
-    names = tuple(name for name in found if name is not None)
-    return names if len(names) > 1 else names[0] if names else None
+    return as_tiers(name for name in found if name is not None)
+
+
+def as_tiers(names: Iterable[str]) -> Tiers:
+    """Return the names of tiers as rules are asked about them: one as it is, several as a tuple, none as None."""
+    found = tuple(names)
+    return found if len(found) > 1 else found[0] if found else None
+
+
+def earning_tiers(
+    program: Program, history: History, fact: Order | Activity,
+    invitations: Mapping[str, Iterable[Invitation]] | None = None,
+) -> Tiers:  # fmt: skip
+    """Return the tier by which a fact earns, from the history of what was known before it.
+
+    By a ladder's `earn_tier`, an order counts towards the tier that it earns by, or does not.
+    """
+    order = fact.id if isinstance(fact, Order) else None
+    before = [each for each in history.facts if order is None or _order_of(each) != order]
+    found: list[str] = []
+    for policy in ("at_start", "include_current"):
+        ladders = [ladder for ladder in program.tiers if ladder.earn_tier == policy]
+        if ladders:
+            facts = before if policy == "at_start" or order is None else [*before, fact]
+            there = attrs.evolve(history, facts=facts, joined=history.joined or fact.at)
+            names = tiers_of(ladders, there, fact.at, invitations)
+            found += [names] if isinstance(names, str) else names or ()
+    return as_tiers(found)
+
+
+def _order_of(fact: Fact) -> str | None:
+    """Return the id of the order that a fact is about, if any."""
+    return fact.id if isinstance(fact, Order) else getattr(fact, "order", None)
 
 
 def grants_of(
