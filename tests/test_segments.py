@@ -39,7 +39,7 @@ from loyaltykit.segments import (
     top,
     top_spenders,
 )
-from loyaltykit.wire import dumps, loads
+from loyaltykit.wire import dumps, from_data, loads, to_data
 
 
 def day(text: str) -> datetime:
@@ -450,3 +450,12 @@ class TestEngagement:
         """Any other weight is refused, also of what never happened."""
         with pytest.raises(InputError, match="weights="):
             engagement(History(), {"review": weight}, START)
+
+
+def test_a_segment_of_another_form_is_refused() -> None:
+    """Data without a form is of form 1; what a later version wrote in another one is not misread."""
+    data = to_data(loyal())
+    assert loyal() == from_data(Segment, data) == from_data(Segment, {**data, "form": 1})
+    with pytest.raises(InputError, match="reads form 1") as error:
+        from_data(Segment, {**data, "form": 2})
+    assert "segment.form" == error.value.field

@@ -38,9 +38,21 @@ _EVER = lifetime()
 # ---------------------------------------------------------------- segments
 
 
+FORM = 1
+"""The version of the form in which segments are written as data."""
+
+
+def _form(value: Any) -> int:
+    if value is True or value != FORM:
+        raise InputError("segment.form", value, f"this version of loyaltykit reads form {FORM}")
+    return FORM
+
+
 @attrs.frozen
 class Segment:
     """A condition with a name. As data it is written and read by `loyaltykit.wire`.
+
+    `form` is the version of that data; data without it is of form 1. Another one is refused, rather than misread.
 
     >>> print(Segment("regulars", orders(weeks(5)) >= 5))
     regulars: placed at least 5 orders in the past 5 weeks
@@ -50,6 +62,7 @@ class Segment:
     condition: Condition = attrs.field(
         converter=fields.a("segment.condition", Condition, "give a condition, as in spend(months(6)) >= '250.00'")
     )
+    form: int = attrs.field(default=FORM, converter=_form, kw_only=True)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.condition}"
