@@ -21,11 +21,8 @@ from loyaltykit.calendar import instant, to_us
 from loyaltykit.commands import Command, Draft, record_key
 from loyaltykit.consent import Told
 from loyaltykit.decisions import Receipt
-from loyaltykit.errors import (
-    InputError,
-    Refused,
-)
-from loyaltykit.facts import Activity, Order
+from loyaltykit.errors import InputError, Refused, UnknownMember
+from loyaltykit.facts import Activity, Member, Order
 from loyaltykit.grants import Benefit, Decision
 from loyaltykit.handover import (
     HANDOVER,
@@ -45,6 +42,7 @@ from loyaltykit.questions import Questions
 from loyaltykit.rewards import Coins, Quote, Reward, quote
 from loyaltykit.rulebook import Rulebook
 from loyaltykit.session import Task
+from loyaltykit.sources import FactSource
 from loyaltykit.status import tiers_of
 from loyaltykit.stores.protocol import Store
 from loyaltykit.writer import Writer
@@ -60,7 +58,8 @@ class Club(Questions):
 
     `program` is one `Program`, or several versions of one; versions that the store knows from earlier are added.
     `store` keeps the books; it is closed with the club where the club is used as a context manager. `clock` says
-    when something is recorded (aware datetimes); it decides nothing.
+    when something is recorded (aware datetimes); it decides nothing. `source` tells what is known of members from the
+    shop's own tables (see `loyaltykit.sources`), so that status, segments and tiers need no copies of orders.
 
     A club may be used by several threads. Instants are aware datetimes; days are the program's.
 
@@ -74,8 +73,9 @@ class Club(Questions):
     """
 
     def __init__(
-        self, program: Program | Iterable[Program], store: Store, *, clock: Callable[[], datetime] = utc_now
-    ) -> None:
+        self, program: Program | Iterable[Program], store: Store, *, clock: Callable[[], datetime] = utc_now,
+        source: FactSource | None = None,
+    ) -> None:  # fmt: skip
         programs = [program] if isinstance(program, Program) else list(program)
         if not programs:
             raise InputError("program", program, "give a Program, or several versions of one")
@@ -92,7 +92,7 @@ class Club(Questions):
             if version not in versions:
                 versions[version] = wire.loads(Program, payload)
         self._rules = Rulebook(versions)
-        self._writer = Writer(self._rules, store, clock)
+        self._writer = Writer(self._rules, store, clock, source)
 
     def __enter__(self) -> Club:
         return self
@@ -320,6 +320,18 @@ class Club(Questions):
                 "actor_not_allowed",
                 f"{command.actor} may not spend the points of {command.member}; name agents in the program",
             )
+        try:
+            return self._do(command, program)
+        except UnknownMember:
+            told = self._writer.told(command.member)
+            if not told or self._store.load(Need(self._account(command.member))).head is not None:
+                raise
+        # The shop's own tables know them: their account begins here.
+        profiles = [fact for fact in told if isinstance(fact, Member)]
+        self.record(max(profiles, key=lambda fact: to_us(fact.at), default=Member(command.member, command.at)))
+        return self._do(command, program)
+
+    def _do(self, command: Command, program: Program) -> Receipt:
         task = self._rules.command_task(command)
         if isinstance(command, commands.Transfer):
             return self._writer.hand_over(task)

@@ -371,3 +371,8 @@ class Member:
 
 
 Fact = Order | Refund | Reversal | Activity | Member
+
+
+def order_of(fact: Fact) -> str | None:
+    """Return the id of the order that a fact is about; None where it is about none."""
+    return fact.id if isinstance(fact, Order) else getattr(fact, "order", None)

@@ -220,7 +220,14 @@ class Questions:
         """Return a page of the members, by name; ask for the next one with ``after=page.next``."""
         rows = self._store.accounts(self.name, after and self._account(after), limit)
         names = [account.partition("/")[2] for account, _ in rows]
-        return Page(tuple(names), names[-1] if len(rows) == limit else None)
+        more = len(names) == limit
+        if self._writer.source is not None:
+            told = self._writer.source.members(after, limit)
+            more = more or len(told) == limit
+            names = sorted({*names, *told})
+        more = more or len(names) > limit
+        names = names[:limit]
+        return Page(tuple(names), names[-1] if more and names else None)
 
     def balances(self, *, at: datetime, unit: str = "points", after: str = "", limit: int = 100) -> Page:
         """Return a page of (member, `Balance`) at an instant, by name."""
@@ -240,16 +247,20 @@ class Questions:
     def _recorded(self, member: str, at: datetime, known_at: datetime | None) -> tuple[History, Recorded]:
         """Return a member's history and what else is on record, of those too that were merged into them."""
         program = self.program(instant(at))
-        context = self._load(Need(self._account(member), everything=True), member)
+        context = self._store.load(Need(self._account(member), everything=True))
         records = _known(context, known_at)
         formerly = note_of(context.head).get("absorbed", [])
+        told = [*self._writer.told(member, known_at)]
         for other in formerly:
             records += _known(self._store.load(Need(self._account(other), everything=True)), known_at)
-        return history_of(member, context, records, program, to_us(at), formerly)
+            told += self._writer.told(other, known_at)
+        if context.head is None and not told:
+            raise unknown_member(member)
+        return history_of(member, context, records, program, to_us(at), formerly, told)
 
     def _load(self, need: Need, member: str) -> Context:
         context = self._store.load(need)
-        if context.head is None:
+        if context.head is None and not self._writer.told(member):
             raise unknown_member(member)
         return context
 

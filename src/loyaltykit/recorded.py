@@ -6,7 +6,7 @@ Pure: from stored records and the books folded from them to what the rules that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import attrs
@@ -23,6 +23,7 @@ from loyaltykit.journal import NEVER, Context, Record
 from loyaltykit.marks import Acknowledge, Give, Invite
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
+from loyaltykit.sources import together
 from loyaltykit.steps import replay
 from loyaltykit.tiers import Invitation
 
@@ -113,27 +114,29 @@ def _of(record: Record) -> str | None:
 
 
 def earning_tiers(
-    member: str, context: Context, records: Iterable[Record], program: Program, fact: Order | Activity
-) -> Tiers:
-    """Return the tier by which a fact earns that is about to be recorded: what it is by all that is on record now."""
-    history, told = history_of(member, context, records, program, to_us(fact.at))
+    member: str, context: Context, records: Iterable[Record], program: Program, fact: Order | Activity,
+    source: Sequence[Fact] = (),
+) -> Tiers:  # fmt: skip
+    """Return the tier by which a fact earns that is about to be recorded: what it is by all that is known now."""
+    history, told = history_of(member, context, records, program, to_us(fact.at), source=source)
     return status.earning_tiers(program, history, fact, told.invitations)
 
 
 def history_of(
     member: str, context: Context, records: Iterable[Record], program: Program, at: int,
-    formerly: Iterable[str] = (),
+    formerly: Iterable[str] = (), source: Sequence[Fact] = (),
 ) -> tuple[History, Recorded]:  # fmt: skip
-    """Return a member's history as a program counts it, and what else is on record."""
+    """Return a member's history as a program counts it, and what else is on record; `source` tells more facts."""
     records = list(records)
     told = recorded(member, records, program, at, formerly)
     known = {record.key for record in records}
     own = {key: record for key, record in context.records.items() if key in known}
-    facts = [*told.facts]
+    facts = together(told.facts, source, member)
     for (kind, name), item in context.items.items():  # what is said of a person is kept apart from the records
         if kind == "profile" and name != "member" and item.value is not None:
             facts.append(attrs.evolve(wire.loads(Member, item.value), id=member))
-    joined = min((record.at for record in context.records.values()), default=None)
+    first = [record.at for record in context.records.values()] + [to_us(fact.at) for fact in source]
+    joined = min(first, default=None)
     history = History(
         facts,
         member=member,

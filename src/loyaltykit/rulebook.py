@@ -68,11 +68,12 @@ class Switch(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What comes with a fact from outside its account: the tier, its order's records elsewhere, its budget parts."""
+    """What comes with a fact from outside its account: tier, its order's other records, budget parts, more facts."""
 
     tier: Tiers
     elsewhere: Mapping[str, Sequence[Record]]
     used: Mapping[str, int]
+    source: Sequence[Fact]
 
 
 class Rulebook:
@@ -144,11 +145,13 @@ class Rulebook:
     def fact_task(
         self, fact: Told, tier: Tiers, *, account: str | None = None,
         elsewhere: Mapping[str, Sequence[Record]] = NOTHING, reserved: Mapping[str, tuple[int, int]] = NOTHING,
+        source: Sequence[Fact] = (),
     ) -> Task:  # fmt: skip
         """Say what recording a fact needs to see, and how it is decided.
 
         `account` is where it goes if its member was merged. `elsewhere` are the records of its order in accounts
-        that this one absorbed, and `reserved` its parts of campaign budgets: (reserved, the budget's points).
+        that this one absorbed, `reserved` its parts of campaign budgets: (reserved, the budget's points), and `source`
+        what the shop's own tables tell of the member, where a tier is to be worked out.
         """
         account = account or self.account_of(fact)
         if not isinstance(fact, Member):
@@ -164,7 +167,7 @@ class Rulebook:
             return Task(need, envelope, lambda view: _enrol(fact, view), terms)
         if isinstance(fact, Consent):
             return Task(Need(account, (key,)), envelope, _note, terms)
-        part = Part(tier, elsewhere, {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()})
+        part = Part(tier, elsewhere, {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()}, source)
         keys, refs, sources = [key], [], []
         items: list[tuple[str, str]] = []
         if isinstance(fact, Activity):
@@ -185,10 +188,13 @@ class Rulebook:
         """Say whether what a fact earns depends on a tier that has to be worked out from all that is on record."""
         return isinstance(fact, Order | Activity) and asks_for_tiers(self.program(fact.at))
 
-    def tiers(self, fact: Order | Activity, context: Context, elsewhere: Mapping[str, Sequence[Record]]) -> Tiers:
+    def tiers(
+        self, fact: Order | Activity, context: Context, elsewhere: Mapping[str, Sequence[Record]],
+        source: Sequence[Fact] = (),
+    ) -> Tiers:  # fmt: skip
         """Return the tiers by which a fact earns, from its account and those that were merged into it."""
         records = [*context.records.values(), *(record for each in elsewhere.values() for record in each)]
-        return earning_tiers(fact.member, context, records, self.program(fact.at), fact)
+        return earning_tiers(fact.member, context, records, self.program(fact.at), fact, source)
 
     def _tell(self, fact: OrderFact, part: Part, view: View) -> Draft:
         """Decide a fact: what an activity earns by itself, and what the story of its order now says."""
@@ -199,7 +205,7 @@ class Rulebook:
             raise Absorbed(note["absorbed"])
         program = self.program(fact.at)
         if part.tier is None and isinstance(fact, Order | Activity) and asks_for_tiers(program):
-            part = part._replace(tier=self.tiers(fact, view.context, part.elsewhere))
+            part = part._replace(tier=self.tiers(fact, view.context, part.elsewhere, part.source))
         steps: list[Any] = []
         outcome: dict[str, Any] = {}
         counts: dict[str, int] = {}

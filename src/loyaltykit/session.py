@@ -132,9 +132,9 @@ class _Known:
         self.behind.clear()
 
 
-def pause(attempt: int) -> None:
+def pause(attempt: int, sleep: Callable[[float], object] = time.sleep) -> None:
     """Wait a little, at random, longer with each attempt, so that writers that collided do not collide again."""
-    time.sleep(random.uniform(0, min(0.05, 0.0005 * 2**attempt)))
+    sleep(random.uniform(0, min(0.05, 0.0005 * 2**attempt)))
 
 
 def _named(need: Need) -> tuple[Iterable[Any], ...]:

@@ -26,7 +26,7 @@ from loyaltykit.benefits import Entitlement, held, lint_exclusive
 from loyaltykit.calendar import from_us, instant, local_date, to_us, zone as zone_of
 from loyaltykit.conditions import AllOf, AnyOf, Condition, Not
 from loyaltykit.errors import InputError, WrongCurrency
-from loyaltykit.facts import Activity, Fact, Order
+from loyaltykit.facts import Activity, Order, order_of
 from loyaltykit.grants import Decision, Grant
 from loyaltykit.history import History
 from loyaltykit.matching import InTier, Tiers, leaves as leaves_of
@@ -165,7 +165,7 @@ def earning_tiers(
     By a ladder's `earn_tier`, an order counts towards the tier that it earns by, or does not.
     """
     order = fact.id if isinstance(fact, Order) else None
-    before = [each for each in history.facts if order is None or _order_of(each) != order]
+    before = [each for each in history.facts if order is None or order_of(each) != order]
     found: list[str] = []
     for policy in ("at_start", "include_current"):
         ladders = [ladder for ladder in program.tiers if ladder.earn_tier == policy]
@@ -175,11 +175,6 @@ def earning_tiers(
             names = tiers_of(ladders, there, fact.at, invitations)
             found += [names] if isinstance(names, str) else names or ()
     return as_tiers(found)
-
-
-def _order_of(fact: Fact) -> str | None:
-    """Return the id of the order that a fact is about, if any."""
-    return fact.id if isinstance(fact, Order) else getattr(fact, "order", None)
 
 
 def grants_of(

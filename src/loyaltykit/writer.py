@@ -7,6 +7,7 @@ pure modules; here it is done, and done again where another writer was faster.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime
@@ -20,7 +21,7 @@ from loyaltykit.consent import Told
 from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters
 from loyaltykit.errors import LoyaltyError, OutcomeUnknown, Refused, StaleVersion, StoreBusy
-from loyaltykit.facts import Activity, Order
+from loyaltykit.facts import Activity, Fact, Order
 from loyaltykit.handover import TAKES_IN, arrived, give_back, note_of, reserve
 from loyaltykit.journal import Commit, Head, Need, Record
 from loyaltykit.ledger import Posting
@@ -29,6 +30,7 @@ from loyaltykit.program import Program
 from loyaltykit.rewards import Reward
 from loyaltykit.rulebook import Absorbed, Moved, Rulebook, count_items, counted, unknown_member
 from loyaltykit.session import Session, Task, pause, union
+from loyaltykit.sources import FactSource, told_by
 from loyaltykit.stores.protocol import Store
 from loyaltykit.stories import key_of, ref_of
 
@@ -42,9 +44,13 @@ UNKNOWN = 3
 class Writer:
     """All writing to one program's streams in one store."""
 
-    def __init__(self, rules: Rulebook, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, rules: Rulebook, store: Store, clock: Callable[[], datetime], source: FactSource | None = None
+    ) -> None:
         self.rules = rules
         self.store = store
+        self.source = source
+        self.sleep: Callable[[float], object] = time.sleep  # an event loop's, where that is what waits
         self._clock = clock
 
     def head(self, member: str) -> Head:
@@ -60,8 +66,11 @@ class Writer:
         every = tier is None and self.rules.asks_for_tiers(fact)
         account: str | None = None
         elsewhere: Mapping[str, Sequence[Record]] = {}
+        told = self._asked(fact) if tier is None else ()
         while True:
-            task = self.rules.fact_task(fact, tier, account=account, elsewhere=elsewhere, reserved=reserved)
+            task = self.rules.fact_task(
+                fact, tier, account=account, elsewhere=elsewhere, reserved=reserved, source=told
+            )
             try:
                 posting = self.write(task)
                 break
@@ -71,6 +80,16 @@ class Writer:
                 elsewhere = self._elsewhere(absorbed_members.members, () if every else (ref_of(fact) or "",))
         self._settle_budgets(posting, fact, reserved)
         return posting
+
+    def told(self, member: str, known_at: datetime | None = None) -> tuple[Fact, ...]:
+        """Return what the shop's own tables tell of a member, where the club reads any."""
+        return () if self.source is None else told_by(self.source, member, known_at)
+
+    def _asked(self, fact: Told) -> tuple[Fact, ...]:
+        """Return what the shop's own tables tell of a fact's member, where what it earns depends on that."""
+        if self.source is None or not isinstance(fact, Order | Activity) or not self.rules.asks_for_tiers(fact):
+            return ()
+        return self.told(fact.member)
 
     def _elsewhere(self, members: Sequence[str], refs: tuple[str, ...] = ()) -> dict[str, Sequence[Record]]:
         """Return the records of members that were merged into another: of some orders, or all."""
@@ -85,7 +104,8 @@ class Writer:
         if not self.rules.asks_for_tiers(fact):
             return None
         context = self.store.load(Need(self.rules.account(fact.member), everything=True))
-        return self.rules.tiers(fact, context, self._elsewhere(note_of(context.head).get("absorbed", ())))
+        absorbed = self._elsewhere(note_of(context.head).get("absorbed", ()))
+        return self.rules.tiers(fact, context, absorbed, self.told(fact.member))
 
     def preview(self, fact: Order | Activity, tier: Tiers) -> Award:
         """Return what a fact would earn now, with what has been counted under caps and budgets so far."""
@@ -183,12 +203,12 @@ class Writer:
                     session.flush()
                 return posting
             except StaleVersion:
-                pause(attempt)
+                pause(attempt, self.sleep)
             except OutcomeUnknown:
                 unknown += 1
                 if unknown > UNKNOWN:
                     raise
-                pause(attempt)
+                pause(attempt, self.sleep)
         raise StoreBusy(
             f"{task.need.account} was changed by others {ATTEMPTS} times in a row; try again with the same key"
         )
@@ -202,8 +222,9 @@ class Writer:
     def book_switches(self, member: str, at: int) -> None:
         """Write down that expiry was switched on, where it was by `at`, before the member's books are read."""
         if any(switch.at <= at for switch in self.rules.switches):
-            self.head(member)
             session = Session(self.store, Need(self.rules.account(member)))
+            if session.context.head is None:
+                return
             self._switch_terms(session, self.rules.account(member), at)
             session.flush()
 
@@ -230,7 +251,7 @@ class Writer:
                 raise outcome
             for place in places:  # another writer was faster: one by one
                 if place < batch.end:
-                    posting = self.write(self.rules.fact_task(facts[place], None))
+                    posting = self.write(self.rules.fact_task(facts[place], None, source=self._asked(facts[place])))
                     batch.receipts[place] = self.rules.receipt(posting, facts[place])
         for place in range(batch.end):
             yield batch.receipts[place]
@@ -244,7 +265,7 @@ class Writer:
             if place > batch.end:
                 break
             try:
-                tasks.append(self.rules.fact_task(facts[place], None))
+                tasks.append(self.rules.fact_task(facts[place], None, source=self._asked(facts[place])))
             except LoyaltyError as wrong:
                 batch.end, batch.error = place, wrong
         if not tasks:
