@@ -542,3 +542,70 @@ def test_batches_know_budgets_and_versions(make_store: Callable[[], Store]) -> N
     list(club.record_many(facts))
     assert [30, 20] == [club.balance("ann", at=when).available for when in (at(6, 30), at(7, 1))]
     assert [] == club.verify("ann")
+
+
+# ---------------------------------------------------------------- names and merges
+
+
+def day(number: float) -> datetime:
+    """Return the instant so many days after the year began."""
+    return at(1, 1) + timedelta(days=number)
+
+
+@pytest.mark.parametrize("order", ["#1001", "1#c", "a+b", "100%", "100%23"])
+def test_an_order_id_may_hold_any_mark(order: str) -> None:
+    """What is taken back of an order is taken from its own lot, whatever its id looks like; the books stay sound."""
+    club = Club(Program("shop", "USD", earning=per_amount(1)), MemoryStore())
+    club.record(Order("0", "ann", day(1), amount="10.00"))
+    club.record(Order(order, "ann", day(1), amount="10.00"))
+    club.redeem("ann", 15, key="all", at=day(2))
+    assert -7 == club.record(Refund("r", "ann", order, day(3), amount="7.00")).points
+    assert -2 == club.balance("ann", at=day(4)).available
+    assert [] == club.verify("ann")
+    assert f"order {order}" in str(club.explain("ann", at=day(4)))
+
+
+@pytest.mark.parametrize("member", ["bob", "bob+shop@example.com", "b#b"])
+@pytest.mark.parametrize("refunded", [3.5, 19.5, 20, 21])
+def test_a_refund_of_a_merged_members_order_counts_once_whenever_it_was(member: str, refunded: float) -> None:
+    """A refund dated before the merge and heard of after it takes back its points, and makes none."""
+    club = Club(Program("shop", "USD", earning=per_amount(1)), MemoryStore())
+    club.record(Order("o-1", member, day(1), amount="40.00"))
+    club.record(Order("o-2", "ann", day(1), amount="40.00"))
+    club.merge(member, "ann", at=day(20))
+    for number, amount in enumerate(("5.00", "3.00")):
+        club.record(Refund(f"r-{number}", member, "o-1", day(refunded - number), amount=amount))
+    assert 72 == club.balance("ann", at=day(30)).available
+    assert [] == club.verify("ann")
+    club.unmerge(member, at=day(31))
+    assert (40, 32) == (club.balance("ann", at=day(32)).available, club.balance(member, at=day(32)).available)
+    assert [] == club.verify("ann") + club.verify(member)
+
+
+def test_a_refund_that_waited_under_the_other_members_name_counts_after_the_merge() -> None:
+    """A refund recorded of the member who takes the order's one in waits, and counts once, with the next one."""
+    club = Club(Program("shop", "USD", earning=per_amount(1)), MemoryStore())
+    club.record(Order("o-1", "dee", day(1), amount="40.00"))
+    club.record(Refund("r-1", "ann", "o-1", day(7), amount="10.00"))
+    club.merge("dee", "ann", at=day(12))
+    club.record(Refund("r-2", "dee", "o-1", day(13), amount="5.00"))
+    assert 25 == club.balance("ann", at=day(14)).available
+    assert [] == club.verify("ann")
+
+
+def test_nothing_goes_to_a_member_who_was_merged_away() -> None:
+    """What is sent to a closed member goes to the one who took them in; a merge into them is refused."""
+    club = Club(Program("shop", "USD", earning=per_amount(1)), MemoryStore())
+    for number, who in enumerate(("ann", "bob", "cy")):
+        club.record(Order(f"o-{number}", who, day(number), amount="10.00"))
+    club.merge("bob", "ann", at=day(5))
+    club.transfer("cy", "bob", 4, key="gift", at=day(6))
+    assert (24, 0) == (club.balance("ann", at=day(7)).available, club.balance("bob", at=day(7)).available)
+    with pytest.raises(Refused, match="merge into that one"):
+        club.merge("cy", "bob", at=day(8))
+    club.merge("bob", "ann", at=day(5))
+    club.merge("ann", "cy", at=day(9))
+    with pytest.raises(Refused, match="undo that first"):
+        club.unmerge("bob", at=day(10))
+    assert 30 == club.balance("cy", at=day(11)).available
+    assert [] == club.verify("ann") + club.verify("bob") + club.verify("cy")

@@ -156,6 +156,7 @@ def test_retries_with_the_same_key_converge(seed: int) -> None:
 def test_names_load_when_used() -> None:
     """The package exports its stores, and loads SQLite only for who asks for it."""
     assert [getattr(loyaltykit.stores, name).__name__ for name in loyaltykit.stores.__all__] == [
+        "AsyncStore",
         "MemoryStore",
         "SQLiteStore",
         "Store",

@@ -7,7 +7,6 @@ decides again on what the first one left.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,19 +17,14 @@ import attrs
 from loyaltykit import commands, marks, wire
 from loyaltykit.awards import Award
 from loyaltykit.calendar import instant, to_us
-from loyaltykit.commands import Command, Draft, record_key
+from loyaltykit.commands import Command, Draft
 from loyaltykit.consent import Told
 from loyaltykit.decisions import Receipt
 from loyaltykit.errors import InputError, Refused, UnknownMember
 from loyaltykit.facts import Activity, Member, Order
 from loyaltykit.grants import Benefit, Decision
-from loyaltykit.handover import (
-    HANDOVER,
-    merge,
-    no_terms,
-    note_of,
-    unmerge,
-)
+from loyaltykit.handover import merge, note_of, unmerge
+from loyaltykit.housekeeping import Housekeeping
 from loyaltykit.journal import NEVER, Need
 from loyaltykit.ledger import (
     Envelope,
@@ -38,7 +32,6 @@ from loyaltykit.ledger import (
 )
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
-from loyaltykit.questions import Questions
 from loyaltykit.rewards import Coins, Quote, Reward, quote
 from loyaltykit.rulebook import Rulebook
 from loyaltykit.session import Task
@@ -53,7 +46,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Club(Questions):
+class Club(Housekeeping):
     """A program at work: record facts, give commands, ask questions.
 
     `program` is one `Program`, or several versions of one; versions that the store knows from earlier are added.
@@ -293,12 +286,14 @@ class Club(Questions):
         """
         if source == into:
             raise InputError("into", into, "give another member than the one to be merged")
-        self._writer.head(into)
+        other = self._writer.head(into)
         head = self._writer.head(source)
         note = note_of(head)
         number = note.get("merges", 0) + (head.status != "closed")
         if head.status == "closed" and note["into"] != into:
             raise Refused("member_closed", f"{source} was merged into {note['into']} before")
+        if other.status == "closed" and head.status != "closed":
+            raise Refused("member_closed", f"{into} was merged into {note_of(other)['into']}; merge into that one")
         return self._writer.hand_over(merge(self._account(source), into, f"merge:{into}:{number}", to_us(instant(at))))
 
     def unmerge(self, source: str, *, at: datetime) -> Receipt:
@@ -308,6 +303,9 @@ class Club(Questions):
         into = note.get("into") or note.get("last")
         if into is None:
             raise InputError("source", source, "this member was not merged into another")
+        other = self._writer.head(into)
+        if other.status == "closed" and head.status == "closed":
+            raise Refused("member_closed", f"{into} was merged into {note_of(other)['into']}; undo that first")
         key = f"unmerge:{source}:{note.get('merges', 0)}"
         return self._writer.hand_over(unmerge(self._account(into), source, key, to_us(instant(at))))
 
@@ -380,24 +378,6 @@ class Club(Questions):
         return receipt if given is None else attrs.evolve(receipt, points=given.points, changes=given.changes)
 
     # ------------------------------------------------------------ housekeeping
-
-    def sweep(self, *, at: datetime, limit: int = 1_000) -> int:
-        """Write down what has expired or become active by `at`, for up to `limit` members; return for how many.
-
-        Bookkeeping only: no balance changes by it, and none depends on it. Transfers and merges that something
-        interrupted are completed as well.
-        """
-        until = to_us(instant(at))
-        accounts = self._store.due(self.name, until, limit)
-        for account in accounts:
-            envelope = Envelope(f"sweep@{until}", "sweep", until, "", "{}")
-            need = Need(account, keys=(envelope.key,), due=until, kinds=("hold", HANDOVER))
-            self._writer.write(Task(need, envelope, lambda view: Draft([], {}), no_terms))
-            for (kind, key), item in self._store.load(need).items.items():
-                if kind == HANDOVER and item.value is not None:
-                    sent = self._store.load(Need(account, keys=(record_key(key),))).records[record_key(key)]
-                    self._writer.take_in(account, sent, json.loads(item.value))
-        return len(accounts)
 
     def verify(self, member: str) -> list[str]:
         """Return what is wrong with a member's stored books, in words; an empty list if nothing is."""

@@ -18,7 +18,7 @@ from loyaltykit.books import RANK_COMMAND, Books, More, Step
 from loyaltykit.calendar import to_us
 from loyaltykit.errors import HoldExpired, InputError, InsufficientPoints, Refused
 from loyaltykit.fields import count, moment, optional, several, words
-from loyaltykit.journal import NEVER, Context, Need, Record
+from loyaltykit.journal import NEVER, Context, Need, Record, stem
 from loyaltykit.steps import awarded
 
 Shortfall = Literal["debt", "clamp", "clamp_keep_receivable"]
@@ -306,7 +306,7 @@ def _lapse(command: Command, unit: str, terms: Terms) -> list[list[Any]]:
 
 
 def _earn(command: Earn, view: View) -> Draft:
-    terms, at, lot = view.terms(command.unit), to_us(command.at), source_of(command)
+    terms, at, lot = view.terms(command.unit), to_us(command.at), stem(source_of(command))
     active_at, expires_at = terms.dates(command.at)
     if command.active_at is not None:
         active_at = to_us(command.active_at)
@@ -321,7 +321,7 @@ def _adjust(command: Adjust, view: View) -> Draft:
     terms = view.terms(command.unit)
     if command.points > 0:
         expires_at = terms.dates(command.at)[1] if command.expires_at is None else to_us(command.expires_at)
-        lot = [source, command.unit, command.points, at, at, expires_at]
+        lot = [stem(source), command.unit, command.points, at, at, expires_at]
         return Draft(_steps(command, ["credit", "adjust_up", [lot]]), {"points": command.points})
     have = max(available(view, command.unit), 0)
     chosen = view.books.choose(command.unit, min(-command.points, have), at, view.usable)
@@ -340,7 +340,7 @@ def _open(command: Open, view: View) -> Draft:
         earned_at = to_us(lot.earned_at)
         active_at = earned_at if lot.active_at is None else to_us(lot.active_at)
         expires_at = NEVER if lot.expires_at is None else to_us(lot.expires_at)
-        lots.append([f"{source}#{number}", command.unit, lot.points, earned_at, active_at, expires_at])
+        lots.append([f"{stem(source)}#{number}", command.unit, lot.points, earned_at, active_at, expires_at])
     return Draft(_steps(command, ["credit", "transfer_in", lots]), {"points": sum(lot.points for lot in command.lots)})
 
 
@@ -448,7 +448,7 @@ def _restore(command: Restore, view: View) -> Draft:
 
 
 def _claw_back(command: ClawBack, view: View) -> Draft:
-    lot = view.books.lots.get(record_key(command.of))
+    lot = view.books.lots.get(stem(record_key(command.of)))
     if lot is None:
         raise InputError("of", command.of, "nothing was earned under this key; an order's points go back by a Refund")
     stands = awarded(lot)

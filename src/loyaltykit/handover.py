@@ -16,7 +16,7 @@ from typing import Any
 
 from loyaltykit.books import RANK_COMMAND, Step
 from loyaltykit.commands import Draft, Terms, Transfer, View
-from loyaltykit.journal import Head, Lot, Need, Record, compact
+from loyaltykit.journal import Head, Lot, Need, Record, compact, stem
 from loyaltykit.ledger import Envelope
 from loyaltykit.session import Task
 
@@ -30,6 +30,20 @@ CARRIED = ("issued", "spent", "expired", "clawed", "owed", "excused", "forgiven"
 def no_terms(unit: str) -> Terms:
     """Return the terms of steps that ask for none."""
     return Terms()
+
+
+class Moved(Exception):
+    """The member was merged: what is for them goes to `into` now."""
+
+    def __init__(self, into: str) -> None:
+        super().__init__(into)
+        self.into = into
+
+
+def _open(view: View) -> View:
+    if view.closed:
+        raise Moved(note_of(view.context.head)["into"])
+    return view
 
 
 def note_of(head: Head | None) -> dict[str, Any]:
@@ -78,11 +92,11 @@ def received(account: str, sender: str, sent: Record) -> Task:
     """Return the task that takes a transfer in."""
     outcome = json.loads(sent.outcome)
     key = f"transfer:{sender}:{sent.key.removeprefix('key:')}"
-    lots = [[f"{key}#{number}", *lot] for number, lot in enumerate(outcome["lots"], 1)]
+    lots = [[f"{stem(key)}#{number}", *lot] for number, lot in enumerate(outcome["lots"], 1)]
     steps: list[Step] = [[sent.at, RANK_COMMAND, key, "credit", "transfer_in", lots]]
     payload = compact({"from": sender})
     envelope = Envelope(key, "receive", sent.at, sent.fingerprint, payload)
-    return Task(Need(account, keys=(key,)), envelope, lambda view: Draft(steps, {}), no_terms)
+    return Task(Need(account, keys=(key,)), envelope, lambda view: _open(view) and Draft(steps, {}), no_terms)
 
 
 # ---------------------------------------------------------------- merges
@@ -147,12 +161,13 @@ def absorbed(account: str, source: str, sent: Record) -> Task:
     """Return the task that takes a merged account in: every lot with its dates and history, debts, redemptions."""
     outcome = json.loads(sent.outcome)
     key = f"merge:{source}:{sent.version}"
-    prefix = f"{source}>"
+    prefix = f"{stem(source)}>"
     steps = _carried(outcome, prefix, sent.at, key)
     steps += [[sent.at, RANK_COMMAND, key, "owe", unit, debt] for unit, debt in sorted(outcome["debts"].items())]
     items = (*(("count", name) for name in outcome["counts"]), *(("order", name) for name in outcome["orders"]))
 
     def choose(view: View) -> Draft:
+        _open(view)
         for name, count in outcome["counts"].items():
             view.books.keep("count", name, (view.books.value("count", name) or 0) + count)
         for name, value in outcome["orders"].items():
@@ -181,7 +196,7 @@ def unmerge(account: str, source: str, key: str, at: int) -> Task:
     record = f"key:{key}"
 
     def choose(view: View) -> Draft:
-        prefix = f"{source}>"
+        prefix = f"{stem(source)}>"
         steps, sent = _emptied(view, prefix, at, record)
         steps += [[at, RANK_COMMAND, record, "carry", prefix + name, None] for name in sent["spent"]]
         handover(view, key, at, {"kind": "unmerge", "to": source})

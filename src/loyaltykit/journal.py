@@ -20,6 +20,34 @@ compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 """Write JSON as the rows hold it: without spaces. (Made once: `json.dumps` would make an encoder a call.)"""
 
 
+_MARKS = (("%", "%25"), ("#", "%23"), ("+", "%2B"))
+
+
+def stem(key: str) -> str:
+    """Return a key as the beginning of a lot's name, where ``#`` and ``+`` come before what is named after it.
+
+    >>> stem("order:1001"), stem("order:#1001")
+    ('order:1001', 'order:%231001')
+    """
+    for mark, spelled in _MARKS:
+        if mark in key:
+            key = key.replace(mark, spelled)
+    return key
+
+
+def source_of_lot(name: str) -> str:
+    """Return the key of the record that a lot comes from: what its name begins with.
+
+    >>> source_of_lot("order:%231001#stamps"), source_of_lot("order:1001+key:back")
+    ('order:#1001', 'order:1001')
+    """
+    name = name.partition("+")[0].partition("#")[0]
+    for mark, spelled in reversed(_MARKS):
+        if spelled in name:
+            name = name.replace(spelled, mark)
+    return name
+
+
 class Head(NamedTuple):
     """The state of an account as a whole; there is none before the first commit."""
 

@@ -208,6 +208,31 @@ class Questions:
         found = self.status(member, at=at) if program.tiers else None
         return explain_account(self._rules.versions, program, context, books, unit, at, found)
 
+    def scenario(self, member: str, *, at: datetime | None = None, texts: bool = True) -> dict[str, Any]:
+        """Return all that is on record of a member as a scenario document: a bug report that reproduces itself.
+
+        Plain data for `json.dumps`: the program, every fact and command as recorded, what is seen at an instant
+        (default: the latest on record). `loyaltykit.testing.scenarios` runs it on any store. Members from whom
+        something came are in it too. With ``texts=False`` what no rule looks at is left out: names of products,
+        e-mail addresses, reasons; ids stay.
+
+        Raises `UnknownMember`; `InputError` where a person was erased on whom it rests.
+
+        >>> from datetime import UTC
+        >>> from loyaltykit import Club, MemoryStore, Order, Program, per_amount
+        >>> club = Club(Program("corner", "USD", earning=per_amount(1)), MemoryStore(), clock=lambda: monday)
+        >>> monday = datetime(2026, 3, 2, tzinfo=UTC)
+        >>> _ = club.record(Order("1001", "ann", monday, amount="59.90"))
+        >>> club.scenario("ann")["steps"][0]
+        {'at': '2026-03-02', 'order': {'id': '1001', 'amount': '59.9'}, 'gives': 59}
+        """
+        from loyaltykit.testing._scenario_write import written  # which needs the club
+
+        def read(name: str) -> Context:
+            return self._load(Need(self._account(name), everything=True), name)
+
+        return written(self, self._rules, read, member, at, texts=texts, whole=self._writer.source is None)
+
     def members(self) -> Iterator[str]:
         """Yield every member, by name. They are read page by page, so a base of any size takes little memory."""
         page = self.members_page(limit=1_000)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from loyaltykit import commands, wire
 from loyaltykit.awards import Award
-from loyaltykit.books import RANK_TERM, Books, More
+from loyaltykit.books import RANK_TERM, Books, More, Step
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
 from loyaltykit.consent import Consent, Told
@@ -24,8 +24,8 @@ from loyaltykit.earning import award, counters, dates
 from loyaltykit.errors import InputError, KeyReused, RefundTooLarge, UnknownMember, WrongCurrency
 from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
 from loyaltykit.fields import text
-from loyaltykit.handover import note_of, transferred
-from loyaltykit.journal import NEVER, Context, Need, Record
+from loyaltykit.handover import Moved, note_of, transferred
+from loyaltykit.journal import NEVER, Context, Need, Record, stem
 from loyaltykit.ledger import Envelope, Posting
 from loyaltykit.marks import Acknowledge, Give, Invite, Mark
 from loyaltykit.matching import Tiers
@@ -40,14 +40,6 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 NOTHING_BACK = {"counts": {}, "cash": "0", "gift_card": "0", "points": 0, "ignored": []}
 """What is noted of an order of which nothing was counted and nothing went back: nothing, so no row is kept."""
-
-
-class Moved(Exception):
-    """The member was merged: the fact goes to `into` now."""
-
-    def __init__(self, into: str) -> None:
-        super().__init__(into)
-        self.into = into
 
 
 class Absorbed(Exception):
@@ -239,7 +231,8 @@ class Rulebook:
         if isinstance(fact, Order) and not records and not part.elsewhere:
             return self._new_order(fact, ref, part, view, counts)
         records.sort(key=lambda record: record.version)
-        prefix, earlier = _elsewhere(part.elsewhere, ref, fact)
+        before_merge = _elsewhere(part.elsewhere, ref, fact)
+        prefix, earlier = before_merge.prefix, before_merge.records
         known = next((json.loads(r.outcome) for r in (*earlier, *records) if r.kind == "order"), None)
         outcome: dict[str, Any] = {}
         if known is None:
@@ -277,7 +270,7 @@ class Rulebook:
         if story.ignored:
             outcome["ignored"] = list(story.ignored)
         planned = [step for record in records for step in json.loads(record.plan)]
-        steps = unsaid([[*step[:4], prefix + step[4], *step[5:]] for step in story.steps], planned)
+        steps = unsaid(before_merge.moved(story.steps), planned)
         told = {record.key for record in earlier}
         given = story.award if isinstance(fact, Order) and story.award_of is fact else None
         return Draft([step for step in steps if step[2] not in told], outcome, award=given)
@@ -401,15 +394,38 @@ def _terms(program: Program, name: str) -> Terms:
     )
 
 
-def _elsewhere(elsewhere: Mapping[str, Sequence[Record]], ref: str, fact: OrderFact) -> tuple[str, Sequence[Record]]:
-    """Return which absorbed member an order was recorded of, as the prefix of its lots, and the records there."""
+class Elsewhere(NamedTuple):
+    """What an order was recorded as before a merge: the prefix of its lots, the records there, when the lots came."""
+
+    prefix: str
+    records: Sequence[Record]
+    came: int
+
+    def moved(self, steps: Sequence[Step]) -> list[Step]:
+        """Return the steps of the order's story as those of this account: after the lots that they are about came.
+
+        What happened before the merge follows right after it, an event a microsecond, in the order of the story.
+        """
+        if not self.prefix:
+            return list(steps)
+        events: dict[tuple[Any, ...], int] = {}
+        found = []
+        for at, rank, key, verb, name, *rest in steps:
+            if at <= self.came:
+                at = self.came + 1 + events.setdefault((at, rank, key), len(events))
+            found.append([at, rank, key, verb, self.prefix + name, *rest])
+        return found
+
+
+def _elsewhere(elsewhere: Mapping[str, Sequence[Record]], ref: str, fact: OrderFact) -> Elsewhere:
+    """Return what an order was recorded as of an absorbed member."""
     for member, records in elsewhere.items():
         told = sorted((r for r in records if r.ref == ref and r.kind in FACTS), key=lambda record: record.version)
         if told:
             if any(record.key == key_of(fact) for record in told):
                 raise KeyReused("id", fact.id, f"was recorded of {member}, who has been merged into {fact.member}")
-            return f"{member}>", told
-    return "", ()
+            return Elsewhere(f"{stem(member)}>", told, max((r.at for r in records if r.kind == "merge"), default=0))
+    return Elsewhere("", (), 0)
 
 
 def _switches(versions: Mapping[int, Program]) -> Iterator[Switch]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from loyaltykit.books import RANK_COMMAND, Books, Move, Running, Step, Use, opened, order_key
-from loyaltykit.journal import NEVER, Entry, Lot, Record
+from loyaltykit.journal import NEVER, Entry, Lot, Record, source_of_lot
 
 # ---------------------------------------------------------------- around the steps
 
@@ -34,6 +34,7 @@ def term(books: Books, at: int, source: str, unit: str, expires_at: int) -> None
     """Switch expiry on: open lots that had none get the full term from now."""
     books.require_all(unit)
     never = [lot for lot in books.lots.values() if lot.unit == unit and lot.expires_at == NEVER and opened(lot)]
+    never.sort()  # by name: the books may have been loaded in any order
     for lot in never:
         books.put(lot._replace(expires_at=expires_at))
     if never:
@@ -63,8 +64,8 @@ def award(
             return
         pending, due_at = (target, min(active_at, expires_at)) if active_at > at else (0, expires_at)
         lot = Lot(
-            name, unit, name.split("#")[0], earned_at, active_at, expires_at, due_at, target, pending, target - pending,
-            0, 0, 0, 0, 0, 0, 0,
+            name, unit, source_of_lot(name), earned_at, active_at, expires_at, due_at,
+            target, pending, target - pending, 0, 0, 0, 0, 0, 0, 0,
         )  # fmt: skip
         row = books.unit(unit)
         row.pending += pending
@@ -399,8 +400,8 @@ def credit(books: Books, at: int, source: str, kind: str, lots: list[list[Any]])
         if carried:
             issued, spent_before, expired, clawed, owed, excused, forgiven = carried[0]
             lot = lot._replace(
-                source=name.split("#")[0], issued=issued, spent=spent_before, expired=expired, clawed=clawed, owed=owed,
-                excused=excused, forgiven=forgiven,
+                source=source_of_lot(name), issued=issued, spent=spent_before, expired=expired, clawed=clawed,
+                owed=owed, excused=excused, forgiven=forgiven,
             )  # fmt: skip
         if known is not None:
             lot = lot._replace(source=known.source)

@@ -22,7 +22,7 @@ from loyaltykit.consent import Consent, Told
 from loyaltykit.earning import award, counts_back, dates, dates_on_event, targets
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Activity, Member, Order, Refund, Reversal, Tender
-from loyaltykit.journal import NEVER
+from loyaltykit.journal import NEVER, stem
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
 from loyaltykit.refunds import Returned, remains, returned
@@ -293,6 +293,7 @@ def _no_longer_spent(
 
 def lot_name(program: Program, key: str, lot: AwardLot) -> str:
     """Return the name of a lot: its fact's key, and what tells it from a lot of ``points`` with their usual dates."""
+    key = stem(key)
     parts = [] if lot.unit == "points" else [lot.unit]
     if not plan_of(program).usual.isdisjoint(lot.rules):
         return f"{key}#{lot.unit}" if parts else key

@@ -17,18 +17,19 @@ from loyaltykit import commands, wire
 from loyaltykit.awards import Award
 from loyaltykit.books import Books
 from loyaltykit.calendar import instant, to_us
+from loyaltykit.commands import record_key
 from loyaltykit.consent import Told
 from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters
 from loyaltykit.errors import LoyaltyError, OutcomeUnknown, Refused, StaleVersion, StoreBusy
 from loyaltykit.facts import Activity, Fact, Order
-from loyaltykit.handover import TAKES_IN, arrived, give_back, note_of, reserve
+from loyaltykit.handover import TAKES_IN, Moved, arrived, give_back, note_of, reserve
 from loyaltykit.journal import Commit, Head, Need, Record
 from loyaltykit.ledger import Posting
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
 from loyaltykit.rewards import Reward
-from loyaltykit.rulebook import Absorbed, Moved, Rulebook, count_items, counted, unknown_member
+from loyaltykit.rulebook import Absorbed, Rulebook, count_items, counted, unknown_member
 from loyaltykit.session import Session, Task, pause, union
 from loyaltykit.sources import FactSource, told_by
 from loyaltykit.stores.protocol import Store
@@ -36,6 +37,9 @@ from loyaltykit.stories import key_of, ref_of
 
 ATTEMPTS = 60
 """How often a write that others overtook is decided again before `StoreBusy` is raised."""
+
+HOT = 50
+"""For how many of its next writes an account that others overtook asks them to wait at once."""
 
 UNKNOWN = 3
 """How often a write whose answer was lost is repeated, with the same key, before `OutcomeUnknown` is raised."""
@@ -52,6 +56,7 @@ class Writer:
         self.source = source
         self.sleep: Callable[[float], object] = time.sleep  # an event loop's, where that is what waits
         self._clock = clock
+        self._hot: dict[str, int] = {}
 
     def head(self, member: str) -> Head:
         """Return the head of a member's account; `UnknownMember` if there is none."""
@@ -95,7 +100,10 @@ class Writer:
         """Return the records of members that were merged into another: of some orders, or all."""
         found: dict[str, Sequence[Record]] = {}
         for member in members:
-            need = Need(self.rules.account(member), refs=refs, everything=not refs)
+            head = self.head(member)
+            note = note_of(head)  # says how the latest merge was recorded, which tells when it was
+            merged = record_key(f"merge:{note.get('into')}:{note.get('merges', 0)}")
+            need = Need(self.rules.account(member), keys=(merged,), refs=refs, everything=not refs)
             found[member] = tuple(self.store.load(need).records.values())
         return found
 
@@ -135,7 +143,12 @@ class Writer:
     def take_in(self, account: str, sent: Record, value: Mapping[str, Any]) -> None:
         """Complete what has left an account: write the other side, and note that it arrived."""
         other, member = self.rules.account(value["to"]), account.partition("/")[2]
-        self.write(TAKES_IN[value["kind"]](other, member, sent))
+        while True:
+            try:
+                self.write(TAKES_IN[value["kind"]](other, member, sent))
+                break
+            except Moved as moved:
+                other = self.rules.account(moved.into)
         self.write(arrived(account, sent.key.removeprefix("key:"), sent.at))
 
     # ------------------------------------------------------------ pools
@@ -193,16 +206,22 @@ class Writer:
     def write(self, task: Task) -> Posting:
         """Load, decide, append; again where another writer was faster or the answer was lost."""
         unknown = 0
+        account = task.need.account
         for attempt in range(ATTEMPTS):
-            hint = self.store.exclusive(task.need.account) if attempt else nullcontext()
+            hint = self.store.exclusive(account) if attempt or self._is_hot(account) else nullcontext()
             try:
                 with hint:
                     session = Session(self.store, task.need)
                     self._switch_terms(session, task.need.account, task.envelope.at)
-                    posting = session.run(task, self._now())
+                    posting = session.run(task, self.now())
                     session.flush()
                 return posting
             except StaleVersion:
+                if getattr(self.store, "joined", False):
+                    raise  # in a transaction of the shop's, which can only be done again as a whole
+                if len(self._hot) > 10_000:  # a hint: nothing is lost with it
+                    self._hot.clear()
+                self._hot[account] = HOT
                 pause(attempt, self.sleep)
             except OutcomeUnknown:
                 unknown += 1
@@ -213,11 +232,18 @@ class Writer:
             f"{task.need.account} was changed by others {ATTEMPTS} times in a row; try again with the same key"
         )
 
+    def _is_hot(self, account: str) -> bool:
+        """Say whether writers of an account are likely to meet, as they did a few writes ago."""
+        left = self._hot.pop(account, 0)
+        if left > 1:
+            self._hot[account] = left - 1
+        return left > 0
+
     def _switch_terms(self, session: Session, account: str, at: int) -> None:
         """Where a later version switched expiry on, give lots that had none their full term, once an account."""
         for switch in self.rules.switches:
             if switch.at <= at and account.startswith(self.rules.name + "/"):
-                session.run(self.rules.switch_task(account, switch), self._now())
+                session.run(self.rules.switch_task(account, switch), self.now())
 
     def book_switches(self, member: str, at: int) -> None:
         """Write down that expiry was switched on, where it was by `at`, before the member's books are read."""
@@ -228,7 +254,8 @@ class Writer:
             self._switch_terms(session, self.rules.account(member), at)
             session.flush()
 
-    def _now(self) -> int:
+    def now(self) -> int:
+        """Return when something is recorded that is recorded now."""
         return to_us(instant(self._clock(), "clock()"))
 
     def record_batch(self, facts: Sequence[Told]) -> Iterator[Receipt]:
@@ -275,7 +302,7 @@ class Writer:
         for place, task in zip(places, tasks, strict=False):
             try:
                 self._switch_terms(session, task.need.account, task.envelope.at)
-                posting = session.run(task, self._now())
+                posting = session.run(task, self.now())
             except (Moved, Absorbed, StaleVersion):  # merged, or overtaken: as if it had come alone
                 with suppress(StaleVersion):
                     session.flush()

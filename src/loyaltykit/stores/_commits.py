@@ -40,6 +40,30 @@ def check_commit(commit: Commit) -> str:
     return program
 
 
+def check_replacement(account: str, expected: int, instead: Commit) -> str:
+    """Refuse what cannot take the place of an account, whatever the store holds: a mistake of the caller.
+
+    Returns:
+        The program of `instead`.
+
+    Raises:
+        StoreError: there is nothing to replace, `instead` does not begin at the first record or does not fit together,
+            or it has the same name and no higher version.
+    """
+    program = check_commit(instead)
+    if expected < 1 or instead.expected != 0:
+        raise StoreError(
+            f"{account!r} at version {expected} cannot be replaced by a commit that expects version "
+            f"{instead.expected}: replace an account that exists, by one that begins at its first record"
+        )
+    if instead.account == account and instead.head.version <= expected:
+        raise StoreError(
+            f"{account!r} at version {expected} cannot be replaced by version {instead.head.version} of itself: add a "
+            "record, so that who has loaded the old one finds it moved"
+        )
+    return program
+
+
 def entry_twice(account: str, version: int, line: int) -> str:
     """Return the message for an entry that comes twice."""
     return f"the commit for {account!r} has an entry {version}/{line} twice"
@@ -47,8 +71,13 @@ def entry_twice(account: str, version: int, line: int) -> str:
 
 def stale(commit: Commit, version: int) -> str:
     """Return the message of a `StaleVersion`."""
+    return moved(commit.account, commit.expected, version)
+
+
+def moved(account: str, expected: int, version: int) -> str:
+    """Return the message of a `StaleVersion`, for an account that is not at the version that was expected."""
     return (
-        f"account {commit.account!r} is at version {version}, not {commit.expected}: "
+        f"account {account!r} is at version {version}, not {expected}: "
         "another writer was first; load again and decide again"
     )
 

@@ -45,6 +45,7 @@ class Connection:
         try:
             self.execute("PRAGMA synchronous = FULL")
             self.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+            self.execute("PRAGMA secure_delete = ON")  # what is removed or changed is overwritten
             if sys.platform == "darwin":  # there fsync alone does not reach the disk
                 self.execute("PRAGMA fullfsync = ON")
                 self.execute("PRAGMA checkpoint_fullfsync = ON")
@@ -65,6 +66,10 @@ class Connection:
                 self._raw.rollback()
         except FAILURES:
             self.close()
+
+    def copy_to(self, other: sqlite3.Connection) -> None:
+        """Copy the whole database in one step, so that it is of one instant; writers are not kept waiting."""
+        self._raw.backup(other, pages=-1)
 
     def close(self) -> None:
         """Close the connection. Closing twice is nothing."""

@@ -8,7 +8,7 @@ from typing import Any
 from loyaltykit.errors import StaleVersion, StoreError
 from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record
 from loyaltykit.stores import _sqlite_schema as sql
-from loyaltykit.stores._commits import check_commit, follows_failed, stale
+from loyaltykit.stores._commits import check_commit, follows_failed, moved, stale
 from loyaltykit.stores._sqlite_file import Connection
 
 _HEAD = len(Head._fields)
@@ -160,6 +160,18 @@ def stored_version(connection: Connection, account: str) -> int:
     """Return the account's version, 0 if there is none."""
     row = connection.execute(sql.VERSION, (account,)).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def put_instead(connection: Connection, account: str, expected: int, instead: Commit, program: str) -> None:
+    """Remove every row of an account, and write another in its place; raise `StaleVersion` if it is not there."""
+    connection.execute(sql.DROP_HEAD, (account, expected))
+    if not connection.changed:
+        raise StaleVersion(moved(account, expected, stored_version(connection, account)))
+    for statement in sql.DROP_ROWS:
+        connection.execute(statement, (account,))
+    if not move_head(connection, instead, program):
+        raise StaleVersion(stale(instead, stored_version(connection, instead.account)))
+    put_rows(connection, instead)
 
 
 def head_outcome(connection: Connection, commit: Commit, failed: set[str]) -> StoreError | None:

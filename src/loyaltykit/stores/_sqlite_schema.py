@@ -191,6 +191,8 @@ PUT_LOT = _upsert("lot", f"account, {_columns(Lot)}", "account, lot")
 PUT_BALANCE = _upsert("balance", f"account, {_columns(Balance)}", "account, unit")
 PUT_ITEM = _upsert("item", f"account, {_columns(Item)}", "account, kind, name")
 DROP_ITEM = "DELETE FROM item WHERE account = ? AND kind = ? AND name = ?"
+DROP_HEAD = "DELETE FROM head WHERE account = ? AND version = ?"
+DROP_ROWS = tuple(f"DELETE FROM {table} WHERE account = ?" for table in ("record", "entry", "lot", "balance", "item"))
 PUT_PROGRAM = _insert("program", "program, version, effective_from, payload")
 
 # ---------------------------------------------------------------- reading one account
@@ -246,5 +248,6 @@ DUE = (
 )
 PROGRAM = "SELECT effective_from, payload FROM program WHERE program = ? AND version = ?"
 PROGRAMS = "SELECT version, effective_from, payload FROM program WHERE program = ? ORDER BY version"
+NEXT_PROGRAM = "SELECT min(program) FROM program WHERE program > ?"
 SCHEMA = "SELECT version FROM schema WHERE id = 1"
 PUT_SCHEMA = "INSERT INTO schema (id, version) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET version = excluded.version"

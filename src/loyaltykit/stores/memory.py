@@ -13,7 +13,16 @@ from typing import TypeVar
 
 from loyaltykit.errors import StaleVersion, StoreError, StoreUnusable
 from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record
-from loyaltykit.stores._commits import check_commit, entry_twice, follows_failed, key_twice, other_version, stale
+from loyaltykit.stores._commits import (
+    check_commit,
+    check_replacement,
+    entry_twice,
+    follows_failed,
+    key_twice,
+    moved,
+    other_version,
+    stale,
+)
 
 _LotKey = tuple[int, int, str]  # (expires_at, earned_at, lot): the order in which lots are spent
 _ItemKey = tuple[str, str]
@@ -122,6 +131,31 @@ class MemoryStore:
             known = self._versions.setdefault(program, {}).setdefault(version, (effective_from, payload))
             if known != (effective_from, payload):
                 raise StoreError(other_version(program, version))
+
+    def programs(self) -> Sequence[str]:
+        """Return the names of the registered programs. The law: `Store.programs`."""
+        with self._lock:
+            self._check_open()
+            return sorted(self._versions)
+
+    def replace(self, account: str, expected: int, instead: Commit) -> None:
+        """Put another stream in the place of an account. The law: `Store.replace`."""
+        with self._lock:
+            self._check_open()
+            check_replacement(account, expected, instead)
+            known = self._accounts.get(account)
+            if known is None or known.head.version != expected:
+                raise StaleVersion(moved(account, expected, 0 if known is None else known.head.version))
+            listing = self._programs[account.partition("/")[0]]
+            del self._accounts[account]
+            listing.remove(account)
+            try:
+                self._append(instead)
+            except StoreError:
+                self._accounts[account] = known
+                listing.add(account)
+                listing.expect(known.head.next_at, account, self._accounts)
+                raise
 
     def close(self) -> None:
         """Forget everything. Closing twice is nothing."""
@@ -331,6 +365,11 @@ class _Listing:
     def add(self, account: str) -> None:
         self._sorted = self._sorted and (not self._names or self._names[-1] < account)
         self._names.append(account)
+
+    def remove(self, account: str) -> None:
+        self._names.remove(account)
+        self._heap = [pair for pair in self._heap if pair[1] != account]
+        heapq.heapify(self._heap)
 
     def names_after(self, after: str) -> Iterator[str]:
         if not self._sorted:

@@ -16,10 +16,19 @@ from weakref import WeakSet
 from loyaltykit.errors import StaleVersion, StoreBusy, StoreError, StoreForked, StoreUnusable
 from loyaltykit.journal import Balance, Commit, Context, Head, Need
 from loyaltykit.stores import _sqlite_schema as sql
-from loyaltykit.stores._commits import check_commit, entry_twice, key_twice, other_version, stale
+from loyaltykit.stores._commits import check_commit, check_replacement, entry_twice, key_twice, other_version, stale
 from loyaltykit.stores._sqlite_errors import BAD_VALUE, CONSTRAINT, FAILURES, primary_code, told
 from loyaltykit.stores._sqlite_file import Connection, locate, prepare
-from loyaltykit.stores._sqlite_rows import head_outcome, move_head, put_rows, put_together, stored_version, view
+from loyaltykit.stores._sqlite_rows import (
+    head_outcome,
+    move_head,
+    put_instead,
+    put_rows,
+    put_together,
+    stored_version,
+    view,
+)
+from loyaltykit.stores._sqlite_upkeep import back_up, write_anew
 
 _HEAD = len(Head._fields)
 
@@ -169,21 +178,54 @@ class SQLiteStore:
         """Keep a version of a program. The law: `Store.register`."""
         known = self._rows(sql.PROGRAM, (program, version))
         if not known:
-            connection = self._connection()
-            with self._turn(), connection.lock:
-                try:
-                    self._begin(connection)
-                    known = connection.execute(sql.PROGRAM, (program, version)).fetchall()
-                    if not known:
-                        connection.execute(sql.PUT_PROGRAM, (program, version, effective_from, payload))
-                except FAILURES as error:
-                    raise self._failed(connection, error) from error
-                except BaseException:
-                    connection.undo()
-                    raise
-                self._commit(connection)
+            with self._transaction() as connection:
+                known = connection.execute(sql.PROGRAM, (program, version)).fetchall()
+                if not known:
+                    connection.execute(sql.PUT_PROGRAM, (program, version, effective_from, payload))
         if known and known[0] != (effective_from, payload):
             raise StoreError(other_version(program, version))
+
+    def programs(self) -> Sequence[str]:
+        """Return the names of the registered programs. The law: `Store.programs`."""
+        names: list[str] = []
+        while (name := self._rows(sql.NEXT_PROGRAM, (names[-1] if names else "",))[0][0]) is not None:
+            names.append(name)
+        return names
+
+    def replace(self, account: str, expected: int, instead: Commit) -> None:
+        """Put another stream in the place of an account. The law: `Store.replace`; for the file see `compact`."""
+        program = check_replacement(account, expected, instead)
+        with self._transaction() as connection:
+            connection.seen = None
+            put_instead(connection, account, expected, instead, program)
+
+    # ------------------------------------------------------------ the file
+
+    def backup(self, path: str | os.PathLike[str]) -> str:
+        """Copy the store, while it is at work, to the file `path`, which must not exist; return its real path.
+
+        The copy is a store like any other. It holds everything that was acknowledged before the call, and the store as
+        it was at one instant; writers are not kept waiting. A copy that was interrupted does not bear the name.
+        """
+        connection = self._connection()
+        with connection.lock:
+            try:
+                return back_up(connection, path)
+            except FAILURES as error:
+                raise self._failed(connection, error) from error
+
+    def compact(self) -> None:
+        """Write the file anew, so that nothing of what was removed or changed is left in its free space or its log.
+
+        It takes about as long as copying the file, and as much space besides; writers wait. Raises `StoreBusy` where a
+        reader in another process holds on to the log for the whole time allowed.
+        """
+        connection = self._connection()
+        with self._turn(), connection.lock:
+            try:
+                write_anew(connection, self._path)
+            except FAILURES as error:
+                raise self._failed(connection, error) from error
 
     def close(self) -> None:
         """Close the connections of all threads, each after the call that it is busy with. Closing twice is nothing."""
@@ -247,6 +289,21 @@ class SQLiteStore:
             thread.turns -= 1
             if thread.turns == 0:
                 self._turnstile.leave()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Write in one transaction, durable when this is left."""
+        connection = self._connection()
+        with self._turn(), connection.lock:
+            try:
+                self._begin(connection)
+                yield connection
+            except FAILURES as error:
+                raise self._failed(connection, error) from error
+            except BaseException:
+                connection.undo()
+                raise
+            self._commit(connection)
 
     def _begin(self, connection: Connection) -> None:
         if self._turnstile.spans_processes:

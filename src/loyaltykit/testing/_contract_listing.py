@@ -86,6 +86,15 @@ class ListingLaws(StoreTests):
                 store.register("p", 2, effective_from, payload)
         assert [(1, 10, '{"a": "é"}'), (2, 20, '{"b": 2}')] == list(store.versions("p"))
 
+    def test_programs(self) -> None:
+        """The programs of which a version is registered are listed once each, in the order of their code points."""
+        store = self.store()
+        assert [] == list(store.programs())
+        for program, version in [("q", 1), ("p b", 1), ("p", 1), ("p", 2), ("é", 1), ("P", 1), ("p~x", 1)]:
+            store.register(program, version, 0, "{}")
+        store.append(commit("only accounts/a"))
+        assert ["P", "p", "p b", "p~x", "q", "é"] == list(store.programs())
+
     # ------------------------------------------------------------ 9: the end
 
     def test_closed(self) -> None:
@@ -104,6 +113,8 @@ class ListingLaws(StoreTests):
             lambda: store.due("p", 0),
             lambda: store.versions("p"),
             lambda: store.register("p", 1, 0, "{}"),
+            lambda: store.programs(),
+            lambda: store.replace("p/a", 1, commit("p/b")),
         ]
         for call in calls:
             with pytest.raises(StoreUnusable):

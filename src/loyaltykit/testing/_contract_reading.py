@@ -37,6 +37,13 @@ class ReadingLaws(StoreTests):
 
     # ------------------------------------------------------------ 5: one view
 
+    def test_a_whole_account_in_the_order_of_recording(self) -> None:
+        """The records of a whole account come in the order in which they were recorded, whatever their keys."""
+        store, keys = self.store(), ["d", "a", "c", "b", "f", "e"]
+        store.append(commit("p/a", 0, *keys))
+        store.append(commit("p/a", len(keys), "0"))
+        assert [*keys, "0"] == list(store.load(Need("p/a", everything=True)).records)
+
     @pytest.mark.parametrize("everything", [False, True])
     def test_one_view(self, everything: bool) -> None:
         """A reader beside a writer sees the head, balances, records, lots and items of one version."""

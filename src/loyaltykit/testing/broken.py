@@ -130,6 +130,17 @@ class TornView(BrokenStore):
         return super().load(need)._replace(head=kept)
 
 
+class RecordsByKey(BrokenStore):
+    """Returns the records of a whole account in the order of an index on their keys."""
+
+    caught_by = "test_a_whole_account_in_the_order_of_recording"
+
+    def load(self, need: Need) -> Context:
+        """Load, with the records sorted by key."""
+        found = super().load(need)
+        return found._replace(records=dict(sorted(found.records.items())))
+
+
 class DropsMicroseconds(BrokenStore):
     """Keeps instants to the millisecond, as some databases' time types do."""
 
@@ -305,6 +316,43 @@ class ReplacesPrograms(BrokenStore):
     def register(self, program: str, version: int, effective_from: int, payload: str) -> None:
         """Keep whatever came last."""
         self._versions.setdefault(program, {})[version] = (effective_from, payload)
+
+
+class KeepsWhatIsReplaced(BrokenStore):
+    """Puts the new account beside the old one, which stays."""
+
+    caught_by = "test_replaced_by_another_name"
+
+    def replace(self, account: str, expected: int, instead: Commit) -> None:
+        """Replace, and bring the old one back."""
+        kept = self._accounts.get(account)
+        super().replace(account, expected, instead)
+        if kept is not None and instead.account != account:
+            self._accounts[account] = kept
+
+
+class ReplacesInTwoSteps(BrokenStore):
+    """Removes the old account first, and then finds that the new one cannot be written."""
+
+    caught_by = "test_refused_replacement"
+
+    def replace(self, account: str, expected: int, instead: Commit) -> None:
+        """Remove, then append."""
+        if self._version(account) == expected:
+            super().replace(account, expected, _moved(instead, 0)._replace(account="p/nobody"))
+            super().replace("p/nobody", instead.head.version, instead)
+        else:
+            super().replace(account, expected, instead)
+
+
+class ReplacesAnyVersion(BrokenStore):
+    """Replaces an account whatever has been written to it since it was loaded."""
+
+    caught_by = "test_refused_replacement"
+
+    def replace(self, account: str, expected: int, instead: Commit) -> None:
+        """Replace whatever is there."""
+        super().replace(account, self._version(account) or expected, instead)
 
 
 class WorksWhenClosed(BrokenStore):

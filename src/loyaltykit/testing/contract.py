@@ -18,17 +18,25 @@ from typing import Any
 
 import pytest
 
-_parts = ("_rows", "_contract_base", "_contract_writing", "_contract_reading", "_contract_listing")
+_parts = (
+    "_rows",
+    "_contract_base",
+    "_contract_writing",
+    "_contract_reading",
+    "_contract_listing",
+    "_contract_replacing",
+)
 _modules = [f"loyaltykit.testing.{part}" for part in _parts]
 # Before they are imported, so that a failing law shows what it compared.
 pytest.register_assert_rewrite(*(module for module in _modules if module not in sys.modules))
 
 from loyaltykit.testing._contract_listing import ListingLaws  # noqa: E402
 from loyaltykit.testing._contract_reading import ReadingLaws  # noqa: E402
+from loyaltykit.testing._contract_replacing import ReplacingLaws  # noqa: E402
 from loyaltykit.testing._contract_writing import WritingLaws  # noqa: E402
 
 
-class StoreContract(WritingLaws, ReadingLaws, ListingLaws):
+class StoreContract(WritingLaws, ReadingLaws, ListingLaws, ReplacingLaws):
     """Every law of `loyaltykit.stores.protocol.Store`; a subclass says how to make the store.
 
     Override `make_store`, and `reopen` if what the store holds outlives it. Stores are closed after each test.

@@ -14,7 +14,7 @@ from loyaltykit.journal import Balance, Commit, Context, Head, Need
 from loyaltykit.stores.protocol import Store
 
 Fault = Literal["none", "before", "after", "stale"]
-"""What happens to one call of `append` or `append_many`.
+"""What happens to one call of `append`, `append_many` or `replace`.
 
 * ``none``: it works.
 * ``before``: nothing is applied, and `StoreBusy` says so.
@@ -101,6 +101,17 @@ class FaultyStore:
     def register(self, program: str, version: int, effective_from: int, payload: str) -> None:
         """Pass on to the inner store."""
         self.inner.register(program, version, effective_from, payload)
+
+    def programs(self) -> Sequence[str]:
+        """Pass on to the inner store."""
+        return self.inner.programs()
+
+    def replace(self, account: str, expected: int, instead: Commit) -> None:
+        """Replace, or fail as planned."""
+        fault = self._next()
+        self._fail_before(fault)
+        self.inner.replace(account, expected, instead)
+        self._fail_after(fault)
 
     def close(self) -> None:
         """Close the inner store."""
