@@ -11,14 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from loyaltykit.stores.aio import AsyncStore
+    from loyaltykit.stores.async_sql import AsyncSqlStore as AsyncSqlStore
     from loyaltykit.stores.memory import MemoryStore
     from loyaltykit.stores.protocol import Store
+    from loyaltykit.stores.sql import SqlStore as SqlStore
     from loyaltykit.stores.sqlite import SQLiteStore
 
-__all__ = ["MemoryStore", "SQLiteStore", "Store"]
+__all__ = ["AsyncStore", "MemoryStore", "SQLiteStore", "Store"]
 
 # Loaded when first used: who keeps books in memory need not load SQLite.
-_HOME = {"MemoryStore": "memory", "SQLiteStore": "sqlite", "Store": "protocol"}
+_HOME = {"AsyncStore": "aio", "MemoryStore": "memory", "SQLiteStore": "sqlite", "Store": "protocol"}
+_HOME |= {"AsyncSqlStore": "async_sql", "SqlStore": "sql"}  # these need the extras `async` and `sql`
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,1 @@
+"""The shop: its orders, its views, and its club."""

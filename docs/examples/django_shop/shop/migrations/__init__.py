@@ -1,0 +1,1 @@
+"""The tables: the shop's own, then those of loyaltykit."""
