@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,7 @@ from loyaltykit.errors import InputError
 from loyaltykit.facts import Order, Refund
 from loyaltykit.history import histories
 from loyaltykit.retention.cohort_tables import CohortTable, cohorts
+from loyaltykit.tables import percent
 from loyaltykit.wire import from_data, to_data
 
 TICK = timedelta(microseconds=1)
@@ -145,13 +147,23 @@ def test_a_first_order_given_back_is_no_first() -> None:
 
 
 def test_the_heat_table_needs_nothing() -> None:
-    """In a notebook a cell is as dark as its share is high, dashed while in progress, and says of how many it is."""
+    """In a notebook the highest share is the darkest, what is in progress dashed; a cell says of how many it is."""
     html = small()._repr_html_()
-    assert '<td style="text-align:right;background:rgb(8,81,156);color:#fff" title="2 of 2">100 %</td>' in html
-    assert 'background:rgb(255,255,255);color:#000" title="0 of 1">0 %</td>' in html
+    assert 'background:rgb(8,81,156);color:#fff" title="1 of 2, 50 %">50.0 %</td>' in html
+    assert 'opacity:0.6" title="2 of 2, 100 %">100.0 %</td>' in html
+    assert 'dashed #888;outline-offset:-2px;font-style:italic" title="0 of 1, 0 %">0.0 %*</td>' in html
     assert html.count("dashed") == 3
-    assert "<caption>active that many months later; * in progress</caption>" in html
+    assert "<caption>share active that many months later; * in progress</caption>" in html
     assert "months later or after" in small(unbounded=True)._repr_html_()
+
+
+def test_the_heat_table_ends_with_everybody() -> None:
+    """The last line is of all cohorts together, each with the weight of its size, without what is in progress."""
+    last = small()._repr_html_().split("<tr>")[-1]
+    assert last.startswith('<th style="text-align:left;white-space:nowrap">all</th>')
+    assert [percent(share.share, 1) for share in small().overall().points] == re.findall(r"[\d.]+ %(?=</td>)", last)
+    one = cohorts(bought(ann=[(1, 5)]), on(2, 10), zone="UTC")
+    assert "all</th>" not in one._repr_html_()
 
 
 def test_the_table_is_plain_data_too() -> None:

@@ -49,4 +49,4 @@ class Listing(ABC, Generic[T]):
         return "\n".join([text_table(*self._shown(_SHOWN)), *self._below()])
 
     def _repr_html_(self) -> str:
-        return html_table(*self._shown(_SHOWN)) + "".join(f"<p>{line}</p>" for line in self._below())
+        return html_table(*self._shown(_SHOWN), below=self._below())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from html import escape
@@ -16,7 +17,7 @@ from loyaltykit.fields import flag
 from loyaltykit.retention.periods import Cut, cuts, places
 from loyaltykit.retention.rates import Rate, rate
 from loyaltykit.retention.rows import Base, purchases, zone_for
-from loyaltykit.tables import number, text_table
+from loyaltykit.tables import html_text, number, percent, shade, text_table
 
 # ---------------------------------------------------------------- values
 
@@ -38,6 +39,8 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.share}*" if self.partial else str(self.share)
+
+    _repr_html_ = html_text
 
 
 @attrs.frozen
@@ -67,6 +70,8 @@ class Cohort:
     def __str__(self) -> str:
         return f"{self.period}: {self.size:,} customers, " + " ".join(str(cell) for cell in self)
 
+    _repr_html_ = html_text
+
 
 @attrs.frozen
 class Curve:
@@ -77,6 +82,8 @@ class Curve:
 
     def __str__(self) -> str:
         return f"{self.name}: " + " ".join(map(str, self.points))
+
+    _repr_html_ = html_text
 
 
 @attrs.frozen
@@ -149,15 +156,25 @@ class CohortTable:
         return "\n".join(filter(None, [text_table(headers, cells), footer]))
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{title}</th>" for title in ("cohort", "customers", *range(self.ages)))
-        body = "".join(
-            f'<tr><th style="text-align:left">{escape(str(cohort.period))}</th>'
-            f'<td style="text-align:right">{number(cohort.size)}</td>{"".join(map(_heat, cohort))}</tr>'
-            for cohort in self.cohorts
-        )
-        means = f"active that many {self.by.replace('_', '-')}s later{' or after' if self.unbounded else ''}"
+        """Return the table with each cell as dark as its share is high; age 0, always 100 %, is left plain."""
+        later = [cell.share.share for cohort in self.cohorts for cell in cohort if cell.age]
+        most = max(later, default=Fraction(0)) or Fraction(1)
+        head = "".join(f'<th style="{_RIGHT}">{title}</th>' for title in ("customers", *range(self.ages)))
+        lines = [
+            _line(str(cohort.period), cohort.size, (_heat(cell, most) for cell in cohort)) for cohort in self.cohorts
+        ]
+        if len(self.cohorts) > 1:
+            everybody = sum(cohort.size for cohort in self.cohorts)
+            overall = [
+                Cell("all", age, each.denominator, each.numerator) for age, each in enumerate(self.overall().points)
+            ]
+            lines.append(_line("all", everybody, (_heat(cell, most) for cell in overall)))
+        means = f"share active that many {self.by.replace('_', '-')}s later{' or after' if self.unbounded else ''}"
         star = "; * in progress" if any(cohort.partial for cohort in self.cohorts) else ""
-        return f"<table><caption>{means}{star}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return (
+            f'<table><caption>{means}{star}</caption><thead><tr><th style="text-align:left">cohort</th>{head}</tr>'
+            f"</thead><tbody>{''.join(lines)}</tbody></table>"
+        )
 
 
 def _right(lines: Sequence[list[Any]]) -> list[list[Any]]:
@@ -166,17 +183,22 @@ def _right(lines: Sequence[list[Any]]) -> list[list[Any]]:
     return [[*line[:2], *(text.rjust(width) for text, width in zip(line[2:], widths, strict=True))] for line in lines]
 
 
-_DARK = (8, 81, 156)  # the colour of 100 %; 0 % is white, whatever the notebook's theme
+_RIGHT = "text-align:right;white-space:nowrap"
 
 
-def _heat(cell: Cell) -> str:
-    """Return a cell as dark as its share is high, in white on dark where that reads better."""
-    share = cell.share.share
-    color = ",".join(str(int(255 - (255 - dark) * share)) for dark in _DARK)
-    ink = "#fff" if share >= Fraction(3, 4) else "#000"
-    edge = ";outline:1px dashed #888;outline-offset:-2px;font-style:italic" if cell.partial else ""
-    style = f"text-align:right;background:rgb({color});color:{ink}{edge}"
-    return f'<td style="{style}" title="{number(cell.customers)} of {number(cell.size)}">{cell}</td>'
+def _line(name: str, size: int, cells: Iterable[str]) -> str:
+    head = f'<th style="text-align:left;white-space:nowrap">{escape(name)}</th>'
+    return f'<tr>{head}<td style="{_RIGHT}">{number(size)}</td>{"".join(cells)}</tr>'
+
+
+def _heat(cell: Cell, most: Fraction) -> str:
+    """Return a cell, the darkest where its share is the highest of all."""
+    style = f"{_RIGHT};{shade(cell.share.share / most)}" if cell.age else f"{_RIGHT};opacity:0.6"
+    if cell.partial:
+        style += ";outline:1px dashed #888;outline-offset:-2px;font-style:italic"
+    star = "*" if cell.partial else ""
+    text = f"{number(cell.customers)} of {number(cell.size)}, {cell.share}"
+    return f'<td style="{style}" title="{text}">{percent(cell.share.share, 1)}{star}</td>'
 
 
 # ---------------------------------------------------------------- from purchases
@@ -215,16 +237,33 @@ def cohorts(
     if not bought:
         return CohortTable((), by, unbounded)
     periods = cuts(by, bought[0].at, at, zone, last=bought[-1].at)
-    first: dict[str, int] = {}
-    active: dict[str, set[int]] = {}
+    active: dict[str, list[int]] = {}
     for purchase, place in zip(bought, places([to_us(each.at) for each in bought], periods), strict=True):
-        start = first.setdefault(purchase.customer, place)
-        active.setdefault(purchase.customer, set()).add(place - start)
-    counts = [[0] * (len(periods) - start) for start in range(len(periods))]
-    for customer, ages in active.items():
-        row = counts[first[customer]]
-        for age in range(max(ages) + 1) if unbounded else ages:
-            row[age] += 1
-    partial = periods[-1].partial
-    found = [Cohort(cut, row[0], tuple(row), partial) for cut, row in zip(periods, counts, strict=True) if row[0]]
-    return CohortTable(tuple(found), by, unbounded)
+        active.setdefault(purchase.customer, []).append(place)  # in order of time
+    pairs = (
+        (found[0], place) for found in active.values() for place in (found[-1:] if unbounded else sorted(set(found)))
+    )
+    return cohort_table(periods, Counter(pairs), by, unbounded)
+
+
+def cohort_table(
+    periods: Sequence[Cut], counts: Mapping[tuple[int, int], int], by: CalendarUnit, unbounded: bool
+) -> CohortTable:
+    """Return the table of so many customers by the places, among the periods, of their first purchase and of another.
+
+    The others are each period in which a customer bought, the first one included; with `unbounded`, only the last.
+
+    >>> from datetime import UTC
+    >>> periods = cuts("month", datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC), "UTC")
+    >>> print(cohort_table(periods, {(0, 0): 4, (0, 1): 1, (1, 1): 2}, "month", unbounded=False))
+    cohort   customers      0     1
+    2026-01          4  100 %  25 %
+    2026-02          2  100 %
+    """
+    found = [[0] * (len(periods) - start) for start in range(len(periods))]
+    for (start, place), customers in counts.items():
+        for age in range(place - start + 1) if unbounded else (place - start,):
+            found[start][age] += customers
+    partial = bool(periods) and periods[-1].partial
+    listed = [Cohort(cut, row[0], tuple(row), partial) for cut, row in zip(periods, found, strict=True) if row[0]]
+    return CohortTable(tuple(listed), by, unbounded)

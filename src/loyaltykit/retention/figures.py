@@ -16,6 +16,7 @@ import attrs
 from loyaltykit.amounts import exact, money, product, total
 from loyaltykit.errors import InputError
 from loyaltykit.retention._listing import Listing
+from loyaltykit.tables import html_text
 
 Kind = Literal["retention", "acquisition", "spending", "buying", "programmes", "values", "rewards", "checkout", "email"]
 Unit = Literal["percent", "times", "USD a year", "people", "rank", "words"]
@@ -57,6 +58,8 @@ class Benchmark:
 
     def __str__(self) -> str:
         return f"{self.value} {self.statement}".strip() + f" ({self.source})"
+
+    _repr_html_ = html_text
 
 
 def _cited(
@@ -196,6 +199,8 @@ class Answer:
     def __str__(self) -> str:
         numbers = f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
         return f"{numbers} ({self.benchmark.source}: {self.benchmark.value})"
+
+    _repr_html_ = html_text
 
 
 @attrs.frozen

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, tzinfo
 from itertools import pairwise
+from typing import Literal
 
 import attrs
 
 from loyaltykit.calendar import (
     CalendarUnit,
+    Period,
     as_unit,
     day_start,
     from_us,
@@ -21,6 +23,13 @@ from loyaltykit.calendar import (
     zone as zone_of,
 )
 from loyaltykit.errors import InputError
+from loyaltykit.windows import Rolling, bounds
+
+Active = Literal["purchase", "alive"]
+"""Who is active: whoever bought in a period, or whoever did in a trailing time."""
+
+Span = tuple[int, int]
+"""From a microsecond, inclusive, until another, exclusive."""
 
 By = CalendarUnit | Iterable[date | datetime]
 """A calendar unit, or the boundaries between periods: instants, or local days that begin with their first instant."""
@@ -125,3 +134,32 @@ def places(moments: Sequence[int], periods: Sequence[Cut]) -> list[int]:
             place += 1
         found.append(place)
     return found
+
+
+def spans(
+    periods: Sequence[Cut], by: By, at: datetime, zone: str, active: Active, alive_for: Period
+) -> list[tuple[Span, Span, int]]:  # fmt: skip
+    """Return for each period that is compared: whose buyers were active before, whose are now, and when it starts.
+
+    Of boundaries, the first period is only what the second is compared with.
+
+    >>> from datetime import UTC
+    >>> periods = cuts("day", datetime(1970, 1, 1, 12, tzinfo=UTC), datetime(1970, 1, 3, tzinfo=UTC), "UTC")
+    >>> hours = [[edge // 3_600_000_000 for span in each[:2] for edge in span]
+    ...          for each in spans(periods, "day", datetime(1970, 1, 3, tzinfo=UTC), "UTC", "purchase", Period())]
+    >>> hours
+    [[0, 0, 0, 24], [0, 24, 24, 48]]
+    """
+    edges = [(to_us(cut.start), min(to_us(cut.end), to_us(instant(at)) + 1)) for cut in periods]
+    if active == "purchase":
+        nobody = [(low, low) for low, _ in edges[:1]]
+        found = [(before, now, now[0]) for before, now in zip([*nobody, *edges], edges, strict=False)]
+        return found if isinstance(by, str) else found[1:]
+    window = Rolling(alive_for)
+
+    def alive(stop: int) -> Span:
+        """Return the window of who is alive at the last microsecond before `stop`."""
+        low, high = bounds(window, from_us(stop - 1), zone).us
+        return low or 0, high
+
+    return [(alive(low), alive(stop), low) for low, stop in edges]

@@ -23,6 +23,7 @@ from loyaltykit.measures import Measure
 from loyaltykit.retention._listing import Listing
 from loyaltykit.retention.intervals import Interval, Sample, newcombe, open_share, sample, welch
 from loyaltykit.retention.rates import Rate, rate
+from loyaltykit.tables import html_text
 
 Kind = Literal["rate", "mean"]
 Verdict = Literal["higher", "lower", "unclear", "too_few"]
@@ -89,6 +90,8 @@ class PerkLift:
         unit = " points" if self.kind == "rate" else ""
         compared = f"{with_perk} against {without}, a lift of {lift}{unit} (between {low} and {high})"
         return f"{self.perk}: {_SAYS[self.verdict]}: {compared}; {groups}"
+
+    _repr_html_ = html_text
 
     def _numbers(self) -> list[str]:
         numbers = (self.with_perk, self.without, self.lift, *self.limits)

@@ -13,26 +13,23 @@ On the published purchases of CDNOW (23,570 customers, June 1997) the second is 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import total_ordering
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
 from loyaltykit.amounts import exact, round_to_int, whole
-from loyaltykit.calendar import Period, from_us, instant, to_us
+from loyaltykit.calendar import Period, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import one_of
-from loyaltykit.retention.periods import By, Cut, cuts
+from loyaltykit.retention.periods import Active, By, Cut, Span, cuts, spans
 from loyaltykit.retention.rows import Base, purchases, zone_for
 from loyaltykit.segments import LAPSED
-from loyaltykit.tables import html_table, text_table
-from loyaltykit.windows import Rolling, bounds
-
-Active = Literal["purchase", "alive"]
+from loyaltykit.tables import html_table, html_text, text_table
 
 DOING_WELL = Fraction(35, 100)
 """The retention rate from which guides say that an online shop or SaaS firm does really well: a claim, not measured."""
@@ -96,6 +93,8 @@ class Rate:
     def __str__(self) -> str:
         text = f"{self.percent:f}".rstrip("0").rstrip(".")
         return f"{text} % ({self.note})" if self.note else f"{text} %"
+
+    _repr_html_ = html_text
 
     def __repr__(self) -> str:
         return f"Rate({self.numerator} of {self.denominator}, {self})"
@@ -238,6 +237,8 @@ class Turnover:
             f"{self.retained:,} of {self.start:,} stayed, {self.new:,} new, {self.returned:,} came back: {self.end:,}"
         )
 
+    _repr_html_ = html_text
+
 
 def turnover(before: Collection[str], after: Collection[str], known: Collection[str] = ()) -> Turnover:
     """Compare two sets of active customers; `known` are others who had been customers before, active or not.
@@ -259,9 +260,17 @@ def _set(value: Collection[str], field: str) -> frozenset[str]:
 
 
 def _turnover(was: Collection[str], now: Collection[str], known: Collection[str]) -> Turnover:
-    kept = sum(customer in was for customer in now)
-    back = sum(customer in known for customer in now) - kept
-    return Turnover(len(was), len(now) - kept - back, back, kept, len(known) - len(was))
+    kept, old = (sum(customer in others for customer in now) for others in (was, known))
+    return counted(len(was), len(now), kept, old, len(known))
+
+
+def counted(was: int, now: int, kept: int, old: int, known: int) -> Turnover:
+    """Return the turnover from how many were and are active, are both, are active and were known, and were known.
+
+    >>> print(counted(was=4, now=4, kept=2, old=3, known=9))
+    2 of 4 stayed, 1 new, 1 came back: 4
+    """
+    return Turnover(was, now - old, old - kept, kept, known - was)
 
 
 def retained_share(before: Collection[str], after: Collection[str]) -> Rate | None:
@@ -290,6 +299,8 @@ class PeriodTurnover:
 
     def __str__(self) -> str:
         return f"{self.period}: {self.turnover}"
+
+    _repr_html_ = html_text
 
 
 @attrs.frozen
@@ -337,7 +348,7 @@ class RetentionTable:
         return text_table(*self._shown())
 
     def _repr_html_(self) -> str:
-        return html_table(*self._shown())
+        return html_table(*self._shown(), faint=[place for place, each in enumerate(self.periods) if each.partial])
 
 
 def _shares(counts: Turnover) -> tuple[Rate | None, Rate | None, Rate | None]:
@@ -376,37 +387,30 @@ def retention_by_period(
     2026-03 (in progress)         2      1      0            1       0  0 %       50 %     100 %
     """
     _active(active)
-    window = Rolling(alive_for) if active == "alive" else None
     zone = zone_for(base, zone)
     bought = purchases(base, at)
     moments = [to_us(purchase.at) for purchase in bought]
-    if not bought:
-        return RetentionTable((), active, None if window is None else alive_for)
-    periods = cuts(by, bought[0].at, at, zone, last=bought[-1].at)
-    edges = [(to_us(cut.start), min(to_us(cut.end), to_us(instant(at)) + 1)) for cut in periods]
+    periods = cuts(by, bought[0].at, at, zone, last=bought[-1].at) if bought else ()
 
-    def buyers(low: int, stop: int) -> set[str]:
-        return {bought[place].customer for place in range(bisect_left(moments, low), bisect_left(moments, stop))}
+    def buyers(span: Span) -> set[str]:
+        low, stop = (bisect_left(moments, edge) for edge in span)
+        return {bought[place].customer for place in range(low, stop)}
 
-    def alive(stop: int) -> set[str]:
-        """Return who is alive at the last microsecond before `stop`."""
-        assert window is not None
-        low, high = bounds(window, from_us(stop - 1), zone).us
-        return buyers(low or 0, high)
-
-    found: list[PeriodTurnover] = []
-    own = not isinstance(by, str)
+    found: list[Turnover] = []
     known: set[str] = set()
-    reached, was = 0, set[str]()
-    for place, (cut, (low, stop)) in enumerate(zip(periods, edges, strict=True)):
-        while reached < len(bought) and moments[reached] < low:
+    reached = 0
+    for before, now, start in spans(periods, by, at, zone, active, alive_for):
+        while reached < len(bought) and moments[reached] < start:
             known.add(bought[reached].customer)
             reached += 1
-        if window is None:
-            now = buyers(low, stop)
-        else:
-            was, now = alive(low), alive(stop)
-        if window is not None or place or not own:
-            found.append(PeriodTurnover(cut, _turnover(was, now, known)))
-        was = now
-    return RetentionTable(tuple(found), active, None if window is None else alive_for)
+        found.append(_turnover(buyers(before), buyers(now), known))
+    return retention_table(periods, found, active, alive_for)
+
+
+def retention_table(
+    periods: Sequence[Cut], found: Sequence[Turnover], active: Active, alive_for: Period
+) -> RetentionTable:
+    """Return the table of the turnovers of the last so many periods."""
+    rows = zip(periods[len(periods) - len(found) :], found, strict=True)
+    listed = tuple(PeriodTurnover(cut, each) for cut, each in rows)
+    return RetentionTable(listed, active, alive_for if active == "alive" else None)

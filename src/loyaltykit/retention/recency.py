@@ -10,12 +10,13 @@ The two mean different things by recency and by frequency, so they have differen
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
 from itertools import product
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import attrs
 
@@ -26,14 +27,15 @@ from loyaltykit.fields import one_of, text
 from loyaltykit.retention._listing import Listing
 from loyaltykit.retention.rates import Rate
 from loyaltykit.retention.rows import Base, Purchase, bought_in, purchases, zone_for
-from loyaltykit.tables import html_table, text_table
+from loyaltykit.tables import html_table, html_text, text_table
 from loyaltykit.windows import Window, lifetime
 
 _MEAN = Context(prec=28)
 _EVER = lifetime()
+V = TypeVar("V", int, int | Decimal)
 
 
-def _mean(total: Decimal | None, count: int) -> Decimal | None:
+def mean_of(total: Decimal | None, count: int) -> Decimal | None:
     """Return a mean to 28 digits, whatever the decimal context; 0 of nothing."""
     if total is None:
         return None
@@ -89,7 +91,7 @@ class RfmSummary:
     @property
     def monetary(self) -> Decimal | None:
         """The mean of the daily totals after the first day, to 28 digits; 0 without any."""
-        return _mean(self.repeat_spend, self.frequency)
+        return mean_of(self.repeat_spend, self.frequency)
 
     @property
     def row(self) -> tuple[str, int, int, int, Decimal | None]:
@@ -163,7 +165,7 @@ class Rfm:
     @property
     def mean_spent(self) -> Decimal | None:
         """Money an order, to 28 digits; None where an amount is not known."""
-        return _mean(self.spent, self.orders)
+        return mean_of(self.spent, self.orders)
 
     @property
     def row(self) -> tuple[str, int, int, Decimal | None]:
@@ -229,11 +231,22 @@ def scores(
         if low_is_good:
             return {each: 1 + len(points) - bisect_left(points, value) for each, value in values.items()}
         return {each: 1 + bisect_right(points, value) for each, value in values.items()}
+    found = tiles(Counter(values.values()), k, low_is_good=low_is_good)
+    return {each: found[value] for each, value in values.items()}
+
+
+def tiles(counts: Mapping[V, int], k: int, *, low_is_good: bool = False) -> dict[V, int]:
+    """Return the score of each value, from how many have it: all that `scores` needs to know of a base.
+
+    >>> tiles({10: 2, 20: 1, 30: 1}, 4)
+    {10: 1, 20: 3, 30: 4}
+    """
     whole(k, "k", 1)
-    ranked, n = sorted(values.values()), len(values)
-    if low_is_good:
-        return {each: k * (n - bisect_right(ranked, value)) // n + 1 for each, value in values.items()}
-    return {each: k * bisect_left(ranked, value) // n + 1 for each, value in values.items()}
+    n, worse, found = sum(counts.values()), 0, {}
+    for value in sorted(counts, reverse=low_is_good):
+        found[value] = k * worse // n + 1
+        worse += counts[value]
+    return found
 
 
 def _comparable(value: Any, field: str) -> None:
@@ -268,6 +281,8 @@ class RfmScore:
 
     def __str__(self) -> str:
         return "-".join(str(score) for score in (self.r, self.f, self.m) if score is not None)
+
+    _repr_html_ = html_text
 
 
 @attrs.frozen
@@ -401,15 +416,7 @@ def rfm_segments(found: RfmScores, names: Mapping[tuple[int, ...], str] = SEGMEN
     at risk                  0  0 %
     ...
     """
-    if not isinstance(names, Mapping) or not names:
-        raise InputError("names", names, "give a name for each (r, f), or for each (r, f, m)")
-    of = 3 if all(isinstance(cell, tuple) and len(cell) == 3 for cell in names) else 2
-    cells = set(product(*(range(1, size + 1) for size in found.sizes[:of])))
-    missing, others = sorted(cells - names.keys()), sorted(names.keys() - cells, key=repr)
-    if missing:
-        raise InputError("names", missing[0], "has no name; name every pair (or triple) of scores")
-    if others:
-        raise InputError("names", others[0], f"there are no such scores; they go up to {found.sizes[:of]}")
+    of = named_by(names, found.sizes)
     parts: dict[str, list[str]] = {text(name, "names"): [] for name in sorted(set(names.values()))}
     for each in found.customers:
         if of == 3 and each.m is None:
@@ -417,3 +424,17 @@ def rfm_segments(found: RfmScores, names: Mapping[tuple[int, ...], str] = SEGMEN
         parts[names[(each.r, each.f, each.m)[:of]]].append(each.customer)  # type: ignore[index]  # m is checked
     listed = [RfmSegment(name, tuple(sorted(customers))) for name, customers in parts.items()]
     return RfmSegments(tuple(sorted(listed, key=lambda segment: -len(segment.customers))))
+
+
+def named_by(names: Mapping[tuple[int, ...], str], sizes: tuple[int, int, int]) -> int:
+    """Return by how many scores segments are named, 2 or 3; a hole, or a name too many, is refused."""
+    if not isinstance(names, Mapping) or not names:
+        raise InputError("names", names, "give a name for each (r, f), or for each (r, f, m)")
+    of = 3 if all(isinstance(cell, tuple) and len(cell) == 3 for cell in names) else 2
+    cells = set(product(*(range(1, size + 1) for size in sizes[:of])))
+    missing, others = sorted(cells - names.keys()), sorted(names.keys() - cells, key=repr)
+    if missing:
+        raise InputError("names", missing[0], "has no name; name every pair (or triple) of scores")
+    if others:
+        raise InputError("names", others[0], f"there are no such scores; they go up to {sizes[:of]}")
+    return of

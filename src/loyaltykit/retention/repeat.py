@@ -17,6 +17,7 @@ from loyaltykit.errors import InputError
 from loyaltykit.fields import amount as amount_of, count, one_of
 from loyaltykit.retention.rates import Rate, rate
 from loyaltykit.retention.rows import Base, Purchase, bought_in, places_for, purchases, span_of, zone_for
+from loyaltykit.tables import html_text
 from loyaltykit.windows import Window, lifetime
 
 Counting = Literal["orders", "days"]
@@ -112,10 +113,14 @@ def repeat_rate_within(
     starts = {customer: to_us(purchase.at) for customer, (purchase, _) in first.items()}
     new = [customer for customer, us in starts.items() if (low is None or low <= us) and us < stop]
     ripe = [customer for customer in new if first[customer][1] <= now]
-    early = len(new) - len(ripe)
+    return rate_within(sum(customer in again for customer in ripe), len(ripe), len(new) - len(ripe), within)
+
+
+def rate_within(again: int, ripe: int, early: int, within: Period) -> Rate | None:
+    """Return the rate of those who bought again among those whose time is over; so many are left out, as `early`."""
     who = "customer" if early == 1 else "customers"
     note = f"{early:,} {who} whose {within} are not over {'is' if early == 1 else 'are'} left out" if early else ""
-    return rate(sum(customer in again for customer in ripe), len(ripe), note)
+    return rate(again, ripe, note)
 
 
 # ---------------------------------------------------------------- how often, for how much
@@ -168,6 +173,8 @@ class Buying:
             f"{self.customers:,} customers, {self.orders:,} orders ({frequency} each) of {self.average_order_value:,} "
             f"on average: {self.customer_value:,} a customer"
         )
+
+    _repr_html_ = html_text
 
 
 def _priced(found: Iterable[Purchase]) -> Decimal:
@@ -296,6 +303,8 @@ class SpendComparison:
             f"{self.other_spend:,} by each of {self.others.customers:,} others{more}{note}"
         )
 
+    _repr_html_ = html_text
+
 
 def member_against_nonmember(
     base: Base,
@@ -321,15 +330,8 @@ def member_against_nonmember(
     90.00 by each of 1 members, 42.50 by each of 2 others: 111.76 % more (few customers: this may be chance)
     """
     zone = zone_for(base, zone)
-    low, stop = span_of(window, base, at, zone)
-    if low is None:
-        raise InputError("window", str(window), "give a window with a start: time is needed to compare equal periods")
-    if not isinstance(joined, Mapping):
-        raise InputError("joined", joined, "give the instant or day of joining by member")
-    since = {}
-    for member, moment in joined.items():
-        is_day = isinstance(moment, date) and not isinstance(moment, datetime)
-        since[member] = to_us(day_start(moment, zone) if is_day else instant(moment, f"joined[{member}]"))
+    low, stop = compared_span(*span_of(window, base, at, zone), window)
+    since = joined_since(joined, zone)
     members: dict[str, list[Purchase]] = {}
     others: dict[str, list[Purchase]] = {}
     for purchase in bought_in(base, at, window, zone):
@@ -342,6 +344,24 @@ def member_against_nonmember(
         max(1, stop - low),
         places_for(base),
     )
+
+
+def compared_span(low: int | None, stop: int, window: Window | Period) -> tuple[int, int]:
+    """Return the bounds of a window in which customers are compared; one without a start is refused."""
+    if low is None:
+        raise InputError("window", str(window), "give a window with a start: time is needed to compare equal periods")
+    return low, stop
+
+
+def joined_since(joined: Any, zone: str) -> dict[Any, int]:
+    """Return since which microsecond each member is one, from instants and local days."""
+    if not isinstance(joined, Mapping):
+        raise InputError("joined", joined, "give the instant or day of joining by member")
+    since = {}
+    for member, moment in joined.items():
+        is_day = isinstance(moment, date) and not isinstance(moment, datetime)
+        since[member] = to_us(day_start(moment, zone) if is_day else instant(moment, f"joined[{member}]"))
+    return since
 
 
 def _group(side: Mapping[str, list[Purchase]], time: int) -> Group:

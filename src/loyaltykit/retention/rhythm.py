@@ -17,6 +17,7 @@ from loyaltykit.retention._listing import Listing
 from loyaltykit.retention.gaps import counted, days_bought, shown, survival
 from loyaltykit.retention.intervals import open_share
 from loyaltykit.retention.rows import Base
+from loyaltykit.tables import html_text
 
 Label = Literal["on_time", "at_risk", "lost"]
 
@@ -43,6 +44,8 @@ class Risk:
         times = f"{shown(self.ratio)} times the usual {shown(self.usual)}"
         return f"{self.label.replace('_', ' ')}: {self.since:,} days since the last purchase, {times}"
 
+    _repr_html_ = html_text
+
 
 def risk(days: Iterable[date], today: date, *, at_risk: Any = "1.5", lost: Any = 3) -> Risk | None:
     """Return whether a customer is overdue by the ratio of the days since the last purchase to the mean gap.
@@ -57,20 +60,22 @@ def risk(days: Iterable[date], today: date, *, at_risk: Any = "1.5", lost: Any =
     >>> found.lost_on
     datetime.date(2024, 5, 30)
     """
-    limits = _limits(at_risk, lost)
+    limits = limits_of(at_risk, lost)
     listed = [_day(day, f"days[{place}]") for place, day in enumerate(days)]
     now = _day(today, "today")
     return _risk(sorted({day for day in listed if day <= now}), now, *limits)
 
 
-def _limits(at_risk: Any, lost: Any) -> tuple[Fraction, Fraction]:
-    first, second = _times(at_risk, "at_risk"), _times(lost, "lost")
+def limits_of(at_risk: Any, lost: Any) -> tuple[Fraction, Fraction]:
+    """Return from how many times the usual gap on customers are at risk, and lost."""
+    first, second = times_of(at_risk, "at_risk"), times_of(lost, "lost")
     if second < first:
         raise InputError("lost", lost, "give no less than at_risk")
     return first, second
 
 
-def _times(value: Any, field: str) -> Fraction:
+def times_of(value: Any, field: str) -> Fraction:
+    """Return so many times the usual gap: above 0."""
     times = exact(value, field)
     if times <= 0:
         raise InputError(field, value, "give more than 0: so many times the usual gap")
@@ -185,7 +190,7 @@ def overdue(
     ann       at risk: 60 days since the last purchase, 2 times the usual 30
     bo        no rhythm yet: bought on one day, 29 days ago
     """
-    limits, share = _limits(at_risk, lost), open_share(quantile, "quantile")
+    limits, share = limits_of(at_risk, lost), open_share(quantile, "quantile")
     if isinstance(without, str) or not isinstance(without, Collection):
         raise InputError("without", without, "give the ids of customers")
     left_out = frozenset(text(customer, "without") for customer in without)
@@ -222,6 +227,8 @@ class WonBack:
         times = f"{shown(self.ratio)} times the usual {shown(self.usual)}"
         return f"{self.customer} came back on {self.on} after {self.gap:,} days, {times}"
 
+    _repr_html_ = html_text
+
 
 def won_back(base: Base, at: datetime, *, zone: str | None = None, lost: Any = 3) -> tuple[WonBack, ...]:
     """Return who bought again after `lost` times the usual gap of the time before, inclusive: the earliest first.
@@ -232,7 +239,7 @@ def won_back(base: Base, at: datetime, *, zone: str | None = None, lost: Any = 3
     >>> print(*won_back(rows, on(5, 1), zone="UTC"))
     ann came back on 2024-04-30 after 90 days, 3 times the usual 30
     """
-    limit = _times(lost, "lost")
+    limit = times_of(lost, "lost")
     found = []
     for customer, days in days_bought(base, at, zone)[0].items():
         for place in range(2, len(days)):

@@ -6,6 +6,7 @@ rounded to money only where it stands beside money.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -23,7 +24,8 @@ from loyaltykit.retention.rows import Base, places_for, purchases
 Of = Literal["revenue", "margin"]
 
 
-def _margin(value: Any) -> Fraction:
+def margin_of(value: Any) -> Fraction:
+    """Return a share of revenue that is margin; 1 of None."""
     if value is None:
         return Fraction(1)
     share = exact(value, "margin")
@@ -32,8 +34,11 @@ def _margin(value: Any) -> Fraction:
     return share
 
 
-def _rounded(value: Fraction, places: int) -> Decimal:
-    return Decimal(f"{round_to_int(value * 10**places, 'half_up')}E-{places}")
+def margin_on(revenue: Decimal, margin: Any, places: int) -> Decimal:
+    """Return what is left of a revenue, rounded half up to so many decimals: all of it without a `margin`."""
+    if margin is None:
+        return revenue
+    return Decimal(f"{round_to_int(Fraction(revenue) * margin_of(margin) * 10**places, 'half_up')}E-{places}")
 
 
 # ---------------------------------------------------------------- so far
@@ -92,7 +97,8 @@ def historic_value(base: Base, at: datetime, *, margin: Any = None) -> HistoricV
     ann            2  55.50    16.65
     values are margin; 40.65 in all
     """
-    share, places = _margin(margin), places_for(base)
+    margin_of(margin)
+    places = places_for(base)
     bought: dict[str, list[Decimal]] = {}
     for purchase in purchases(base, at):
         if purchase.amount is None:
@@ -101,7 +107,7 @@ def historic_value(base: Base, at: datetime, *, margin: Any = None) -> HistoricV
     found = []
     for customer, amounts in bought.items():
         revenue = total(amounts)
-        value = revenue if margin is None else _rounded(Fraction(revenue) * share, places)
+        value = margin_on(revenue, margin, places)
         found.append(HistoricValue(customer, len(amounts), revenue, value))
     found.sort(key=lambda each: (-each.value, each.customer))
     return HistoricValues(tuple(found), "revenue" if margin is None else "margin")
@@ -128,7 +134,7 @@ def residual_value(
     38.45
     """
     ahead = buying.discounted(x, t_x, T, steps=steps, step=step, discount=discount)
-    return float(_margin(margin)) * ahead * spending.expected_of(x, mean)
+    return float(margin_of(margin)) * ahead * spending.expected_of(x, mean)
 
 
 @attrs.frozen
@@ -191,15 +197,30 @@ def lifetime_values(
     values are revenue; predicted values are estimates
     """
     past = {each.customer: each.value for each in historic_value(base, at, margin=margin)}
-    share, places = float(_margin(margin)), places_for(base)
+    summaries = rfm_summary(base, at, zone=zone).in_units_of(unit)
+    known = ((past[customer], customer, *numbers) for customer, *numbers in summaries)
+    return valued(
+        known, buying, spending, steps=steps, step=step, discount=discount, margin=margin, places=places_for(base)
+    )
+
+
+def valued(
+    customers: Iterable[tuple[Any, ...]], buying: BgNbd, spending: GammaGamma, *, steps: int, step: float,
+    discount: Any, margin: Any, places: int,
+) -> LifetimeValues:  # fmt: skip
+    """Return what customers are worth, from what each brought so far, the customer, x, t_x, T and mean spend.
+
+    Customers who are alike are worked out once.
+    """
+    share = float(margin_of(margin))
     known: dict[tuple[int, float, float], float] = {}
     found = []
-    for customer, x, t_x, age, mean in rfm_summary(base, at, zone=zone).in_units_of(unit):
+    for historic, customer, x, t_x, age, mean in customers:
         key = (x, t_x, age)
         if key not in known:
             known[key] = buying.discounted(x, t_x, age, steps=steps, step=step, discount=discount)
         predicted = Decimal(f"{known[key] * spending.expected_of(x, mean) * share:.{places}f}")
-        both = total((past[customer], predicted))
-        found.append(LifetimeValue(customer, past[customer], predicted, both, buying.alive(x, t_x, age), known[key]))
+        both = total((historic, predicted))
+        found.append(LifetimeValue(customer, historic, predicted, both, buying.alive(x, t_x, age), known[key]))
     found.sort(key=lambda each: (-each.predicted, each.customer))
     return LifetimeValues(tuple(found), "revenue" if margin is None else "margin")
