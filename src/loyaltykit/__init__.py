@@ -20,6 +20,9 @@ if TYPE_CHECKING:
         Launch as Launch,
         Request as Request,
     )
+    from loyaltykit.async_club import (
+        AsyncClub as AsyncClub,
+    )
     from loyaltykit.awards import (
         Award as Award,
     )
@@ -208,6 +211,9 @@ if TYPE_CHECKING:
     from loyaltykit.segments import (
         Segment as Segment,
     )
+    from loyaltykit.sources import (
+        FactSource as FactSource,
+    )
     from loyaltykit.status import (
         Status as Status,
         describe as describe,
@@ -249,6 +255,7 @@ _HOME = {
     "Account": "ledger",
     "Activity": "facts",
     "AnniversaryOf": "occasions",
+    "AsyncClub": "async_club",
     "Award": "awards",
     "Badge": "badges",
     "Balance": "ledger",
@@ -266,6 +273,7 @@ _HOME = {
     "Expiring": "decisions",
     "Explanation": "decisions",
     "Fact": "facts",
+    "FactSource": "sources",
     "Grace": "program",
     "Grant": "grants",
     "History": "history",

@@ -7,7 +7,9 @@ where the same facts are recorded in the order of time, to the point; nothing is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from importlib import import_module
 from typing import NamedTuple
 
 import attrs
@@ -34,6 +36,7 @@ from loyaltykit._replay_result import (
     Table,
     mover,
 )
+from loyaltykit._replay_rows import Framed, facts_in
 from loyaltykit._replay_tally import Calendar, Tally, summed_up
 from loyaltykit.calendar import as_unit, from_us, instant, to_us
 from loyaltykit.club import Club
@@ -57,16 +60,18 @@ Progress = Callable[[int, int | None], None]
 
 
 def replay(
-    program: Program, facts: Iterable[Told], *, redemption: Redemption | None = None, at: datetime | None = None,
-    every: By = "month", unit: str = "points", progress: Progress | None = None, grouped: bool = False,
+    program: Program, facts: Iterable[Told] | Framed, *, redemption: Redemption | None = None,
+    at: datetime | None = None, every: By = "month", unit: str = "points", progress: Progress | bool | None = None,
+    grouped: bool = False,
 ) -> Result:  # fmt: skip
     """Say what a program would have done with facts, had it always been in force.
 
     `facts` are orders, refunds, reversals, activities, members and consents, in any order; each counts once, from the
-    instant at which it became known, and those from after `at` do not count. `redemption` says how points are taken to
+    instant at which it became known, and those from after `at` do not count. Or they are a `loyaltykit.frames.Base`:
+    orders of rows of the caller's own frame, of which every line is one piece. `redemption` says how points are taken to
     be redeemed (default: `when_affordable()` if the program has coins of the `unit`, else `never`). `at` is the last
     instant that counts (default: that of the last fact's period). `every` is a calendar unit, local to the program's
-    zone, or boundaries of periods. `progress` is called now and then.
+    zone, or boundaries of periods. `progress` is called now and then; True shows a bar (extra ``progress``).
 
     Members are replayed one after the other, and forgotten but for a few totals. With ``grouped=True`` the facts have
     to come member by member; they are not collected first, and memory does not grow with them (then give `at`).
@@ -93,8 +98,8 @@ def replay(
 
 
 def compare(
-    first: Program, second: Program, facts: Iterable[Told], *, redemption: Redemption | None = None,
-    at: datetime | None = None, every: By = "month", unit: str = "points", progress: Progress | None = None,
+    first: Program, second: Program, facts: Iterable[Told] | Framed, *, redemption: Redemption | None = None,
+    at: datetime | None = None, every: By = "month", unit: str = "points", progress: Progress | bool | None = None,
     grouped: bool = False, explained: int = 2,
 ) -> Comparison:  # fmt: skip
     """Replay facts under two programs, and say who gains or loses how much; explain the members that move most.
@@ -124,13 +129,13 @@ def compare(
     return attrs.evolve(result, explained=why)
 
 
-def explain(result: Result, member: str, facts: Iterable[Told]) -> Explanation:
+def explain(result: Result, member: str, facts: Iterable[Told] | Framed) -> Explanation:
     """Return why a member has what a replay says: the tree of facts and rules behind it, at its end. Print it.
 
     A result does not keep the facts, so give them again; only those of the member are looked at.
     """
     result.member(member)
-    told = [fact for fact in facts if _member(fact) == member]
+    told = [fact for fact in facts_in(facts) if _member(fact) == member]
     rules = _rules(result.program, result.redemption, result.unit, to_us(result.at))
     return _explanation(rules, member, told)
 
@@ -170,7 +175,8 @@ def _known(fact: Told) -> int:
     return to_us(fact.known_from if isinstance(fact, Order) else fact.at)
 
 
-def _planned(program: Program, facts: Iterable[Told], at: datetime | None, every: By, grouped: bool) -> _Plan:
+def _planned(program: Program, given: Iterable[Told] | Framed, at: datetime | None, every: By, grouped: bool) -> _Plan:
+    facts = facts_in(given)
     if not isinstance(every, str):
         every = tuple(every)
     else:
@@ -234,15 +240,30 @@ def _rules(program: Program, redemption: Redemption | None, unit: str, until: in
 # ---------------------------------------------------------------- the lives
 
 
-def _tallied(sides: Sequence[Rules], plan: _Plan, progress: Progress | None, explained: int = 0) -> list[Tally]:
+def _tallied(sides: Sequence[Rules], plan: _Plan, progress: Progress | bool | None, explained: int = 0) -> list[Tally]:
     """Let every member live under each of the programs."""
     tallies, done = [Tally() for _ in sides], 0
-    for number, (member, facts) in enumerate(plan.members):
-        _one(sides, plan.calendar, tallies, number, member, facts, explained)
-        done += len(facts)
-        if progress is not None:
-            progress(done, plan.facts)
+    with _shown(progress, plan.facts) as tell:
+        for number, (member, facts) in enumerate(plan.members):
+            _one(sides, plan.calendar, tallies, number, member, facts, explained)
+            done += len(facts)
+            tell(done, plan.facts)
     return tallies
+
+
+@contextmanager
+def _shown(progress: Progress | bool | None, total: int | None) -> Iterator[Progress]:
+    """Return what is told how far it is: the caller's own, a bar, or nobody."""
+    if progress is not True:
+        yield progress or (lambda done, total: None)
+        return
+    try:
+        tqdm = import_module("tqdm.auto").tqdm
+    except ModuleNotFoundError:
+        hint = "a bar needs tqdm: pip install 'loyaltykit[progress]'; or give a function of your own"
+        raise InputError("progress", True, hint) from None
+    with tqdm(total=total, unit=" facts") as bar:
+        yield lambda done, total: bar.update(done - bar.n)
 
 
 def _one(

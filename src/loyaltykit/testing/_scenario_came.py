@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -72,6 +72,12 @@ def when_like(given: Any, name: str, at: datetime | None, zone: str, place: str)
         if at == wanted:
             return str(given)
     return f"until {at.isoformat()}" if name == "through" else at.isoformat()
+
+
+def times_like(wanted: Any, times: Mapping[str, datetime | None], zone: str, place: str) -> dict[str, str]:
+    """Return those instants of what was found that were asked for, in the words in which they were expected."""
+    given = {name: each for name, each in fields(wanted).items() if name in times}
+    return {name: when_like(each, name, times[name], zone, place) for name, each in given.items()}
 
 
 def lot_like(wanted: LotSeen | None, lot: Lot, zone: str, place: str) -> dict[str, Any]:

@@ -268,10 +268,33 @@ class DueSeen:
 
 
 @attrs.frozen
+class LiabilitySeen:
+    """What the points are worth on the books, as `loyaltykit.liability` counts it. Only what is given is compared.
+
+    expected: the share of the points that will be redeemed, all unless given. reserve: what the outstanding points will
+    cost. Of what was paid for goods, deferred: for the points given with them; goods: the rest, revenue at once. Of the
+    deferred, recognised: revenue from the points redeemed so far; left: not yet.
+    """
+
+    expected: Decimal = Decimal(1)
+    reserve: Decimal | None = None
+    deferred: Decimal | None = None
+    goods: Decimal | None = None
+    recognised: Decimal | None = None
+    left: Decimal | None = None
+
+
+@attrs.frozen
 class Total:
-    """The sums over all members of the document. A money unit's amounts in quotes are money, others minor units."""
+    """The sums over the whole ledger. A money unit's amounts in quotes are money, others minor units.
+
+    liability: what the outstanding points are worth by the program's coins, or more of it. due: all that is to be
+    carried out, member by member, for each the earliest first, by key or with more.
+    """
 
     unit: str = "points"
+    liability: LiabilitySeen | Decimal | None = None
+    due: tuple[DueSeen | str, ...] | None = None
     available: Amount = None
     balance: Amount = None
     active: Amount = None
@@ -306,8 +329,8 @@ class Expect(Total):
     the kinds that are named, oldest first. statement: all rows, oldest first. known_at: by what was recorded then.
 
     tier: the name, or more of the standing. thresholds: by name; true is granted. segments, badges: all, in any order.
-    cards: by name. benefits: all that are held, in any order, by name or with more. due: all that is to be carried out,
-    the earliest first, by key or with more. consented: by purpose, or ``purpose:channel``.
+    cards: by name. benefits: all that are held, in any order, by name or with more. consented: by purpose, or
+    ``purpose:channel``.
     """
 
     member: str | None = None
@@ -322,7 +345,6 @@ class Expect(Total):
     badges: tuple[str, ...] | None = None
     cards: Mapping[str, CardSeen] | None = None
     benefits: tuple[BenefitSeen | str, ...] | None = None
-    due: tuple[DueSeen | str, ...] | None = None
     consented: Mapping[str, bool] | None = None
 
 
@@ -334,15 +356,15 @@ class Step:
     """What happens at an instant, what comes of it, and what is seen then.
 
     Besides these fields a step has at most one thing that is done: a fact, a command or a question. member: the first
-    of the document unless given. tier: the member's, when an order or activity earns, if not that of the program. only:
-    the variants in which the step is done, all unless given. recorded_at: when it was learnt, if not at once. segments:
-    who is in them, by name, in any order.
+    of the document unless given. tier: the member's, when an order or activity earns, if not that of the program (of
+    several ladders, several). only: the variants in which the step is done, all unless given. recorded_at: when it was
+    learnt, if not at once. segments: who is in them, by name, in any order.
     """
 
     at: str = attrs.field(converter=_moment("at"))
     member: str | None = None
     recorded_at: str | None = attrs.field(default=None, converter=optional(_moment("recorded_at")))
-    tier: str | None = None
+    tier: tuple[str, ...] | str | None = None
     only: tuple[str, ...] | str | None = None
     note: str = ""
     refused: Refusal | str | None = None

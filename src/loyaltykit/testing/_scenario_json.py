@@ -35,6 +35,31 @@ def decoded(text: str | bytes) -> Any:
         raise InputError("json", "...", str(error)) from None
 
 
+def encoded(data: Any, width: int = 120, indent: int = 0, before: int = 0) -> str:
+    """Return data as JSON for people: whatever fits into a line stands in one, everything else is broken into lines.
+
+    `indent` is that of the line, of which `before` characters more are taken.
+
+    >>> print(encoded({"title": "A gift", "steps": [{"at": "2026-01-01", "earn": 100}]}, width=40))
+    {
+      "title": "A gift",
+      "steps": [
+        {"at": "2026-01-01", "earn": 100}
+      ]
+    }
+    """
+    text = json.dumps(data, ensure_ascii=False)
+    if indent + before + len(text) < width or not data or not isinstance(data, dict | list):
+        return text
+    inner = indent + 2
+    if isinstance(data, list):
+        parts, (start, end) = [encoded(each, width, inner) for each in data], "[]"
+    else:
+        named = ((json.dumps(name, ensure_ascii=False) + ": ", each) for name, each in data.items())
+        parts, (start, end) = [name + encoded(each, width, inner, len(name)) for name, each in named], "{}"
+    return start + ",".join(f"\n{' ' * inner}{part}" for part in parts) + f"\n{' ' * indent}{end}"
+
+
 def check_depth(data: Any) -> None:
     """Refuse data that are nested deeper than anything that is read."""
     level, depth = [data], 0

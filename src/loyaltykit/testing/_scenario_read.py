@@ -15,6 +15,7 @@ from loyaltykit._wire_scalars import near
 from loyaltykit.calendar import zone as zone_of
 from loyaltykit.errors import InputError
 from loyaltykit.facts import Member, Order
+from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
 from loyaltykit.testing._scenario_form import Expect, Head, Outcome, Refusal, Step, Total, moment, read
 from loyaltykit.testing._scenario_json import an_array, an_object, check_depth, check_names
@@ -46,7 +47,7 @@ class Deed:
     member: str
     group: str = "look"
     value: Any = None
-    tier: str | None = None
+    tier: Tiers = None
     refused: Refusal | None = None
     gives: Outcome | None = None
     expects: tuple[tuple[str, Expect], ...] = ()  # each with its place
@@ -271,7 +272,7 @@ class _Reader:
         for number, each in enumerate(given if isinstance(given, tuple) else (given,)):
             where = f"{place}.expect[{number}]" if several else f"{place}.expect"
             who = member if each.member is None else self._known(each.member, f"{where}.member")
-            for name in ("expiring", "due", "consented"):
+            for name in ("expiring", "due", "consented", "liability"):
                 if each.known_at is not None and getattr(each, name) is not None:
                     raise InputError(f"{where}.{name}", "...", "it is seen by all that is known; leave known_at out")
             found.append((where, attrs.evolve(each, member=who)))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from itertools import permutations
 from typing import Any
 
 import attrs
@@ -21,6 +19,7 @@ from loyaltykit.decisions import Receipt
 from loyaltykit.errors import InputError, LoyaltyError
 from loyaltykit.grants import Decision
 from loyaltykit.ledger import StatementRow
+from loyaltykit.marks import Acknowledge
 from loyaltykit.rewards import Quote as Priced
 from loyaltykit.stores.protocol import Store
 from loyaltykit.testing._scenario_came import (
@@ -35,12 +34,13 @@ from loyaltykit.testing._scenario_came import (
     when_like,
 )
 from loyaltykit.testing._scenario_form import Expect, LotSeen, Outcome, Total, moment
+from loyaltykit.testing._scenario_orders import BACKWARDS, facts, parts, replays
+from loyaltykit.testing._scenario_race import Begin, partner
 from loyaltykit.testing._scenario_read import Deed, Scenario, Variant
-from loyaltykit.testing._scenario_status import StatusLook, in_segment
+from loyaltykit.testing._scenario_status import StatusLook, due_found, in_segment
+from loyaltykit.testing._scenario_stores import again, is_shared
+from loyaltykit.testing._scenario_total import liability_found, paid_for_goods, summed, whole_ledger
 from loyaltykit.testing._scenario_verbs import Accept, CarryOut, Merge, Preview, Quote, Sweep, Unmerge
-
-ORDERS = 4
-"""How often facts are replayed in a document that says so: twice, backwards, shuffled; three in every order."""
 
 
 @attrs.frozen
@@ -90,66 +90,25 @@ def run_scenario(scenario: Scenario, store: Callable[[], Store], store_name: str
     """Run every variant of a scenario, each on a new store, and the permutations of those that ask for them."""
     report = Report()
     for variant in scenario.variants:
-        done = _run(scenario, variant, store, store_name)
+
+        def run(replay: str, do: Callable[[_Play], None], variant: Variant = variant) -> Report:
+            play = _Play(variant, store)
+            try:
+                do(play)
+                play.check_books()
+            finally:
+                play.club.close()
+            failures = (Failure(scenario.source, variant.name, store_name, replay, *found) for found in play.failures)
+            return Report(1, play.checked, tuple(failures))
+
+        done = run("", _Play.all_in_order)
         if scenario.permute and done.ok:  # else they would say the same many times over
-            for label, deeds in _replays(variant.deeds):
-                done += _run(scenario, variant, store, store_name, label, deeds)
+            for label, deeds in replays(variant.deeds):
+                done += run(label, partial(_Play.all_in_another, deeds=deeds, swept=label == BACKWARDS))
+            if is_shared(store):
+                done += run("facts from two processes at once", _Play.all_from_two_processes)
         report += done
     return report
-
-
-def _replays(deeds: tuple[Deed, ...]) -> Iterator[tuple[str, list[Deed]]]:
-    """Yield the deeds in other orders, each with a name.
-
-    Commands stay where they are. The facts between two of them come twice; backwards; and in some other orders. A
-    fact that is expected to be refused is left out, and what is seen is left for the end.
-    """
-    parts: list[list[Deed]] = [[]]
-    for deed in deeds:
-        if deed.group == "command":
-            parts += [[deed], []]
-        elif deed.group == "fact" and deed.refused is None:
-            parts[-1].append(deed)
-    yield "facts twice", [deed for part in parts for deed in (*part, *_facts(part))]
-    yield "facts backwards", [deed for part in parts for deed in (*part[::-1], *_facts(part))]
-    longest = max(map(len, parts))
-    chance = random.Random(longest)
-    orders = [] if longest < 3 else list(permutations(range(longest)))[1:-1] if longest == 3 else [()] * (ORDERS - 2)
-    for number, order in enumerate(orders, 1):
-        mixed = [
-            [part[place] for place in order if place < len(part)] if order else chance.sample(part, len(part))
-            for part in parts
-        ]
-        yield f"facts in order {number}", [deed for part in mixed for deed in part]
-
-
-def _facts(part: list[Deed]) -> list[Deed]:
-    return [deed for deed in part if deed.group == "fact"]
-
-
-def _run(
-    scenario: Scenario, variant: Variant, make_store: Callable[[], Store], store_name: str, replay: str = "",
-    deeds: Iterable[Deed] | None = None,
-) -> Report:  # fmt: skip
-    """Run a variant once; with `deeds` do these first, and look only then."""
-    play = _Play(variant, make_store)
-    try:
-        if deeds is None:
-            for deed in variant.deeds:
-                play.do(deed)
-                play.look(deed)
-        else:
-            for deed in deeds:
-                play.do(deed, again=True)
-            if replay == "facts backwards":  # whether what happened by itself is written down must not matter either
-                play.sweep(max(deed.at for deed in variant.deeds))
-            for deed in variant.deeds:
-                play.look(deed, again=True)
-        play.check_books()
-    finally:
-        play.club.close()
-    failures = (Failure(scenario.source, variant.name, store_name, replay, *found) for found in play.failures)
-    return Report(1, play.checked, tuple(failures))
 
 
 # ---------------------------------------------------------------- one run
@@ -161,15 +120,59 @@ class _Play:
     def __init__(self, variant: Variant, make_store: Callable[[], Store]) -> None:
         self.variant = variant
         self.now = datetime(1970, 1, 1, tzinfo=UTC)
-        self.club = Club(variant.programs, make_store(), clock=lambda: self.now)
+        store = make_store()
+        self.again = again(make_store, store)
+        self.club = Club(variant.programs, store, clock=lambda: self.now)
         self.members = [member.id for member in variant.members]
         self.quotes: dict[str, Priced] = {}
         self.decided: dict[str, Decision] = {}  # what was carried out, by key
         self.failures: list[tuple[str, str, str, str]] = []
         self.checked = 0
+        begun = min(deed.recorded_at for deed in variant.deeds)
         for member in variant.members:
-            self.now = member.at
+            self.now = min(member.at, begun)
             self.club.record(member)
+
+    # ------------------------------------------------------------ all of it
+
+    def all_in_order(self) -> None:
+        """Do each step, and look."""
+        for deed in self.variant.deeds:
+            self.do(deed)
+            self.look(deed)
+
+    def all_in_another(self, deeds: Iterable[Deed], swept: bool) -> None:
+        """Do these, and look only then."""
+        for deed in deeds:
+            self.do(deed, again=True)
+        if swept:  # whether what happened by itself is written down must not matter either
+            self.sweep(max(deed.at for deed in self.variant.deeds))
+        self._look_again()
+
+    def all_from_two_processes(self) -> None:
+        """Let another process record the last facts between two commands while this one records the first."""
+        self._guarded("the second process", self._from_two_processes)
+        self._look_again()
+
+    def _from_two_processes(self) -> None:
+        assert self.again is not None
+        another = partner()
+        another.do(Begin(self.again, self.variant.programs))
+        for part in parts(self.variant.deeds):
+            told = facts(part)
+            mine, theirs = told[: (2 * len(told) + 2) // 3], told[len(told) // 3 :][::-1]  # some come from both
+            another.begin(theirs)
+            for deed in mine or part:
+                self.do(deed, again=True)
+            for deed, error in zip(theirs, another.end(), strict=True):
+                self._compare_refusal(deed, error)
+        another.do(None)
+
+    def _look_again(self) -> None:
+        for deed in self.variant.deeds:
+            self.look(deed, again=True)
+
+    # ------------------------------------------------------------ a step
 
     def do(self, deed: Deed, again: bool = False) -> None:
         """Do what a step says, and compare what comes of it; `again`, in another order, only that facts are taken."""
@@ -215,6 +218,13 @@ class _Play:
                 return club.merge(member, value.into, at=at)
             case Unmerge():
                 return club.unmerge(member, at=at)
+            case CarryOut(decision=str() as decision, give=False):
+                return club.do(
+                    Acknowledge(
+                        member, decision, key=value.key or f"done:{decision}", at=at, actor=value.actor,
+                        reason=value.reason,
+                    )
+                )  # fmt: skip
             case CarryOut():
                 return [
                     club.acknowledge(each, at=at, actor=value.actor, reason=value.reason)
@@ -333,6 +343,11 @@ class _Play:
         balance = club.balance(member, at=at, unit=unit, known_at=known_at)
         for name, wanted in expect.buckets().items():
             self._compare(f"{place}.{name}", wanted, self._amount(deed, unit, wanted, getattr(balance, name)), why)
+        if expect.liability is not None:
+            paid = paid_for_goods([club.history(member, at=at)], at)
+            program, sums = club.program(at), summed([balance])
+            for seen in liability_found(expect.liability, program, unit, sums, paid, place, why):
+                self._compare(*seen)
         if expect.lots is not None:
             lots = [LotSeen(each) if isinstance(each, int) else each for each in expect.lots]
             found = pairs(lots, club.lots(member, at=at, unit=unit, known_at=known_at))
@@ -365,14 +380,21 @@ class _Play:
         self._compare(*in_segment(self.club, name, wanted, deed.at, self.variant.zone, f"{deed.place}.segments"))
 
     def _look_at_all(self, deed: Deed, total: Total) -> None:
-        balances = [self.club.balance(member, at=deed.at, unit=total.unit) for member in self.members]
+        club, at, unit, place = self.club, deed.at, total.unit, f"{deed.place}.total"
+        sums = whole_ledger(club, at, unit)
 
         def why() -> str:
-            return "\n".join(self._why(member, deed.at, total.unit)() for member in self.members)
+            return "\n".join(self._why(member, at, unit)() for member in self.members)
 
         for name, wanted in total.buckets().items():
-            came = sum(getattr(balance, name) for balance in balances)
-            self._compare(f"{deed.place}.total.{name}", wanted, self._amount(deed, total.unit, wanted, came), why)
+            self._compare(f"{place}.{name}", wanted, self._amount(deed, unit, wanted, sums[name]), why)
+        if total.liability is not None:
+            paid = paid_for_goods(club.histories(at=at), at)
+            for found in liability_found(total.liability, club.program(at), unit, sums, paid, place, why):
+                self._compare(*found)
+        if total.due is not None:
+            decisions = list(club.all_due(at=at))
+            self._compare(*due_found(total.due, decisions, self.variant.zone, place, str))
 
     def check_books(self) -> None:
         """Prove every member's books: the stored rows follow from the records, and every point is accounted for."""

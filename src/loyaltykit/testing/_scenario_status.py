@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from loyaltykit.conditions import Condition
 from loyaltykit.errors import InputError
 from loyaltykit.grants import Decision
 from loyaltykit.status import Status
-from loyaltykit.testing._scenario_came import fields, pairs, when_like
+from loyaltykit.testing._scenario_came import fields, pairs, times_like
 from loyaltykit.testing._scenario_form import BenefitSeen, DueSeen, Expect, ThresholdSeen, TierSeen
 from loyaltykit.thresholds import Progress
 from loyaltykit.tiers import TierStanding
@@ -52,7 +52,8 @@ class StatusLook:
         ):
             yield from self._of_status(expect, self.club.status(self.member, at=self.at, known_at=self.known_at))
         if expect.due is not None:
-            yield self._due(expect.due)
+            decisions = self.club.due(self.member, at=self.at)
+            yield due_found(expect.due, decisions, self.zone, self.place, self._standing)
         for purpose, wanted in (expect.consented or {}).items():
             came = self.club.consented(self.member, purpose, at=self.at)
             why = f"{self.member}'s last word on {purpose} was {'yes' if came else 'no, or there is none'}"
@@ -88,9 +89,6 @@ class StatusLook:
         for field, given in fields(wanted).items():
             yield Found(f"{self.place}.{name}.{field}", given, came[field], why)
 
-    def _when(self, given: Any, name: str, at: datetime | None) -> str:
-        return when_like(given, name, at, self.zone, self.place)
-
     def _tier(self, wanted: TierSeen, status: Status) -> dict[str, Any]:
         ladder = wanted.ladder
         status.tier(ladder)  # which says what ladders there are, if it is none of them
@@ -108,9 +106,7 @@ class StatusLook:
         return came | self._times(wanted, times, progress.until)
 
     def _times(self, wanted: Any, times: Mapping[str, datetime | None], end: datetime | None) -> dict[str, str]:
-        """Return the instants of what was found that were asked for, in the words in which they were expected."""
-        times = {**times, "through": end}
-        return {name: self._when(given, name, times[name]) for name, given in fields(wanted).items() if name in times}
+        return times_like(wanted, {**times, "through": end}, self.zone, self.place)
 
     def _benefit(self, wanted: BenefitSeen | str | None, held: Entitlement) -> Any:
         if not isinstance(wanted, BenefitSeen):
@@ -142,27 +138,32 @@ class StatusLook:
         history = self.club.history(self.member, at=self.at, known_at=self.known_at)
         return str(condition.explain(history, self.at))
 
-    # ------------------------------------------------------------ what is due
+    def _standing(self) -> str:
+        return str(self.club.status(self.member, at=self.at))
 
-    def _due(self, wanted: tuple[DueSeen | str, ...]) -> Found:
-        decisions = self.club.due(self.member, at=self.at)
 
-        def why() -> str:
-            said = [f"{each.kind} {each.key}, due {each.due:%Y-%m-%d %H:%M %Z}: {each.reason}" for each in decisions]
-            return "\n".join([*said, str(self.club.status(self.member, at=self.at))])
+def due_found(
+    wanted: tuple[DueSeen | str, ...], decisions: Sequence[Decision], zone: str, place: str, standing: Callable[[], str]
+) -> Found:
+    """Return what is due, beside what was expected to be."""
 
-        came = [self._decision(*pair) for pair in pairs(wanted, decisions)]
-        return Found(f"{self.place}.due", _given(wanted), came, why)
+    def why() -> str:
+        said = [f"{each.kind} {each.key}, due {each.due:%Y-%m-%d %H:%M %Z}: {each.reason}" for each in decisions]
+        return "\n".join([*said, standing()])
 
-    def _decision(self, wanted: DueSeen | str | None, decision: Decision) -> Any:
-        if not isinstance(wanted, DueSeen):
-            return decision.key
-        data = dict(decision.data)
-        benefit = NONE if decision.benefit is None else str(decision.benefit)
-        came: dict[str, Any] = {"kind": decision.kind, "key": decision.key, "benefit": benefit}
-        came["data"] = {name: data.get(name, NONE) for name in wanted.data or {}}
-        came |= self._times(wanted, {"due": decision.due, "ends": decision.ends}, decision.ends)
-        return {name: came[name] for name in fields(wanted)}
+    came = [_decision(*pair, zone, place) for pair in pairs(wanted, decisions)]
+    return Found(f"{place}.due", _given(wanted), came, why)
+
+
+def _decision(wanted: DueSeen | str | None, decision: Decision, zone: str, place: str) -> Any:
+    if not isinstance(wanted, DueSeen):
+        return decision.key
+    data = dict(decision.data)
+    benefit = NONE if decision.benefit is None else str(decision.benefit)
+    came: dict[str, Any] = {"kind": decision.kind, "key": decision.key, "benefit": benefit}
+    came["data"] = {name: data.get(name, NONE) for name in wanted.data or {}}
+    times = {"due": decision.due, "ends": decision.ends, "through": decision.ends}
+    return {name: came[name] for name in fields(wanted) if name in came} | times_like(wanted, times, zone, place)
 
 
 def in_segment(club: Club, name: str, wanted: Iterable[str], at: datetime, zone: str, place: str) -> Found:

@@ -70,16 +70,26 @@ class Sweep:
 
 @attrs.frozen
 class CarryOut:
-    """Carry out what is due, and say so: the decision of this key, those of this kind, or all."""
+    """Carry out what is due, and say so: the decision of this key, those of this kind, or all.
+
+    With `give` false it is only said of a `decision` that it was carried out, whether it is due or not; `key` is then
+    the command's.
+    """
 
     decision: str | None = None
     kind: str | None = None
+    give: bool = True
+    key: str | None = None
     actor: str | None = None
     reason: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.decision is not None and self.kind is not None:
             raise InputError("kind", self.kind, "give decision or kind, not both")
+        if not self.give and self.decision is None:
+            raise InputError("give", self.give, "name the decision that was carried out elsewhere")
+        if self.key is not None and self.give:
+            raise InputError("key", self.key, "what is given has the decision's key; give false goes with it")
 
 
 # ---------------------------------------------------------------- the verbs
@@ -141,7 +151,8 @@ VERBS: Mapping[str, Verb] = {
 
 # ---------------------------------------------------------------- what is written shortly
 
-_INSTANTS = frozenset({"revised_at", "until", "ends", "expires_at", "active_at", "earned_at"})
+INSTANTS = frozenset({"revised_at", "until", "ends", "expires_at", "active_at", "earned_at"})
+"""The fields of facts and commands that hold an instant, besides the step's own."""
 
 
 def spelled_out(verb: Verb, data: Any, zone: str, place: str) -> Any:
@@ -153,7 +164,7 @@ def spelled_out(verb: Verb, data: Any, zone: str, place: str) -> Any:
     full: dict[str, Any] = {}
     for name, value in data.items():
         inner = f"{place}.{name}"
-        if name in _INSTANTS and isinstance(value, str):
+        if name in INSTANTS and isinstance(value, str):
             full[name] = moment(value, zone, inner).isoformat()
         elif name == "benefit" and verb.kind is marks.Give:
             full[name] = benefit(value)

@@ -25,23 +25,20 @@ It needs neither pytest nor any other extra.
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from itertools import count
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from shutil import copyfile
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from loyaltykit.errors import InputError
 from loyaltykit.stores.protocol import Store
 from loyaltykit.testing._scenario_form import VERSION
-from loyaltykit.testing._scenario_json import decoded
+from loyaltykit.testing._scenario_json import decoded, encoded
+from loyaltykit.testing._scenario_orders import ORDERS
 from loyaltykit.testing._scenario_read import PRESETS, Scenario, parse
-from loyaltykit.testing._scenario_run import ORDERS, Failure, Report, run_scenario
+from loyaltykit.testing._scenario_run import Failure, Report, run_scenario
 from loyaltykit.testing._scenario_schema import schema
+from loyaltykit.testing._scenario_stores import STORES, opened
 
 __all__ = [
     "MAX_SIZE",
@@ -54,6 +51,7 @@ __all__ = [
     "Scenario",
     "check",
     "documents",
+    "dumps",
     "load",
     "loads",
     "main",
@@ -86,6 +84,15 @@ def loads(text: str | bytes, source: str = "scenario") -> Scenario:
     return parse(decoded(text), source)
 
 
+def dumps(document: dict[str, Any]) -> str:
+    """Return a document as JSON that reads well, a step a line where it fits: of `loyaltykit.Club.scenario`, say.
+
+    >>> print(dumps({"scenario": 1, "title": "A gift", "steps": [{"at": "2026-01-01", "earn": 100}]}))
+    {"scenario": 1, "title": "A gift", "steps": [{"at": "2026-01-01", "earn": 100}]}
+    """
+    return encoded(document)
+
+
 def load(path: str | Path) -> Scenario:
     """Return the scenario in a file (UTF-8). Raises `InputError` as `loads` does, and `OSError`."""
     return loads(Path(path).read_bytes(), str(path))
@@ -105,66 +112,14 @@ def documents(*paths: str | Path) -> list[Path]:
     return sorted(found)
 
 
-# ---------------------------------------------------------------- stores
-
-
-@contextmanager
-def _memory() -> Iterator[Callable[[], Store]]:
-    from loyaltykit.stores import MemoryStore
-
-    yield MemoryStore
-
-
-@contextmanager
-def _sqlite() -> Iterator[Callable[[], Store]]:
-    from loyaltykit.stores import SQLiteStore
-
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        empty, numbers = Path(folder) / "empty.db", count(1)
-        SQLiteStore(empty).close()
-
-        def sqlite() -> Store:
-            # A copy, not a new one: laying out the tables costs more than most scenarios do.
-            return SQLiteStore(copyfile(empty, Path(folder) / f"{next(numbers)}.db"))
-
-        yield sqlite
-
-
-STORES: dict[str, Callable[[], AbstractContextManager[Callable[[], Store]]]] = {"memory": _memory, "sqlite": _sqlite}
-"""The stores that documents can be run on by name: a context that makes new and empty ones."""
-
-
-@contextmanager
-def _opened(store: str | Callable[[], Store]) -> Iterator[tuple[str, Callable[[], Store]]]:
-    """Open a store by its name, as ``module:function``, or as a function that makes a new and empty one."""
-    if callable(store):
-        yield getattr(store, "__name__", type(store).__name__), store
-    elif store in STORES:
-        with STORES[store]() as make:
-            yield store, make
-    else:
-        yield store, _found(store)
-
-
-def _found(store: str) -> Callable[[], Store]:
-    """Return the function that ``module:function`` names."""
-    module, colon, name = store.partition(":")
-    if not colon:
-        raise InputError("store", store, f"give one of {', '.join(STORES)}, or module:function that makes a store")
-    try:
-        make: Callable[[], Store] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError("store", store, str(error)) from None
-    return make
-
-
 # ---------------------------------------------------------------- running
 
 
 def run(scenario: Scenario, store: str | Callable[[], Store] = "memory") -> Report:
     """Run a scenario, each of its variants on a new store, and return what came of it.
 
-    `store` is the name of one of `STORES`, ``module:function``, or a function that makes a new and empty store.
+    `store` is the name of one of `STORES`, the URL of a database (extra ``sql``), ``module:function``, or a function
+    that makes a new and empty store.
 
     >>> wrong = {"scenario": 1, "steps": [{"at": "2026-01-01", "earn": 100, "expect": 90}]}
     >>> print(run(parse(wrong, "wrong.json")).failures[0])
@@ -176,7 +131,7 @@ def run(scenario: Scenario, store: str | Callable[[], Store] = "memory") -> Repo
           └─ 100 given by hand
              └─ 100 earned: earn-1 (2026-01-01)
     """
-    with _opened(store) as (name, make):
+    with opened(store) as (name, make):
         return run_scenario(scenario, make, name)
 
 
@@ -207,7 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="a document, or a folder with documents below it")
     parser.add_argument(
         "--store", action="append", dest="stores", metavar="NAME",
-        help=f"what to run them on: {', '.join(STORES)} or module:function; several are run one after the other",
+        help=f"what to run them on: {', '.join(STORES)}, the URL of a database, or module:function; several are run one"
+        " after the other",
     )  # fmt: skip
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of documents, and end")
     given = parser.parse_args(arguments)
@@ -239,7 +195,7 @@ def _run_all(paths: Iterable[str], stores: Iterable[str]) -> int:
     report = Report()
     try:
         for store in stores:
-            with _opened(store) as (name, make):
+            with opened(store) as (name, make):
                 for scenario in scenarios:
                     done = run_scenario(scenario, make, name)
                     report += done
