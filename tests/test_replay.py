@@ -787,3 +787,11 @@ def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         compare(LONG, attrs.evolve(LONG, zone="Europe/Berlin"), YEAR)
     assert "second.zone" == caught.value.field
+
+
+def test_names_are_escaped_in_a_notebook() -> None:
+    """A program's name is text in a notebook, whatever it looks like."""
+    named = [Program(f"<b>{number}", "USD", earning=per_amount(number)) for number in (1, 2)]
+    shown = compare(*named, [Order("1", "ann", datetime(2026, 1, 5, tzinfo=UTC), amount="10.00")])._repr_html_()
+    assert "<b>" not in shown
+    assert "&lt;b&gt;1" in shown

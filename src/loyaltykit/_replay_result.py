@@ -18,7 +18,7 @@ from loyaltykit.amounts import exact, exponent, from_minor, round_to_int
 from loyaltykit.decisions import Explanation
 from loyaltykit.errors import InputError
 from loyaltykit.program import Program
-from loyaltykit.tables import html_table, number, text_table
+from loyaltykit.tables import html_table, html_text, number, text_table
 
 # ---------------------------------------------------------------- tables
 
@@ -46,7 +46,7 @@ class Table:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.title}</p>" + html_table([_headed(each) for each in self.columns], self._shown())
+        return html_text(self.title) + html_table([_headed(each) for each in self.columns], self._shown())
 
 
 def _headed(column: str) -> str:
@@ -417,7 +417,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         tables = (self.totals(), self.by_period(), self.movers(5))
-        return f"<p>{self.summary()}</p>" + "".join(each._repr_html_() for each in tables)
+        return html_text(self.summary()) + "".join(each._repr_html_() for each in tables)
 
 
 def _size(moved: Mover) -> Decimal:

@@ -7,7 +7,7 @@ the engines that spread accounts over machines lack, or have in other ways, is n
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 import sqlalchemy as sa
@@ -111,7 +111,7 @@ def tables(schema: str | None = None, prefix: str = PREFIX) -> Tables:
     return _tables(schema, prefix)
 
 
-@lru_cache
+@cache
 def _tables(schema: str | None, prefix: str) -> Tables:
     metadata = sa.MetaData(schema=schema)
 
