@@ -165,6 +165,17 @@ class TestCost:
         code = REFUSE_EXTRAS + "import json\ntry:\n import pytest\nexcept ImportError as e:\n print(json.dumps(e.name))"
         assert fresh(code) == "pytest"
 
+    @pytest.mark.parametrize(
+        ("module", "extra"),
+        [("frames", "frames"), ("stores.sql", "sql"), ("stores.async_sql", "async"), ("testing.frames", "frames")],
+    )
+    def test_a_module_that_needs_an_extra_names_it(self, module, extra):
+        """Where an extra is missing, the error says how to install it."""
+        code = REFUSE_EXTRAS + (
+            f"import json\ntry:\n import loyaltykit.{module}\nexcept ImportError as e:\n print(json.dumps(str(e)))"
+        )
+        assert f"pip install 'loyaltykit[{extra}]'" in fresh(code)
+
 
 class TestShape:
     def test_the_core_brings_two_dependencies(self):

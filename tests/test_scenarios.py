@@ -590,7 +590,7 @@ class TestCommandLine:
         path = write("right.json", self.right)
         assert scenarios.main([path]) == 0
         assert scenarios.main([str(tmp_path), "--store", "memory", "--store", "sqlite"]) == 0
-        assert "1 documents, 2 runs, 6 expectations: all met" in capsys.readouterr().out
+        assert "1 document, 2 runs, 6 expectations: all met" in capsys.readouterr().out
 
     def test_not_met(self, write: Any, capsys: pytest.CaptureFixture[str]) -> None:
         """An expectation that is not met is exit status 1; what was expected, what came and why is printed."""

@@ -8,9 +8,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.util import greenlet_spawn
+try:
+    import greenlet as _greenlet  # noqa: F401  # so that who lacks it is told what to install
+    from sqlalchemy.engine import URL
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+    from sqlalchemy.util import greenlet_spawn
+except ModuleNotFoundError as error:
+    hint = "AsyncSqlStore needs SQLAlchemy and greenlet: pip install 'loyaltykit[async]'"
+    raise ModuleNotFoundError(hint, name=error.name) from None
 
 from loyaltykit._twins import spawn, twin, wait
 from loyaltykit.errors import InputError

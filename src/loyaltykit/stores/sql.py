@@ -9,8 +9,11 @@ from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine
+try:
+    import sqlalchemy as sa
+    from sqlalchemy.engine import URL, Connection, Engine
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("SqlStore needs SQLAlchemy: pip install 'loyaltykit[sql]'", name=error.name) from None
 
 from loyaltykit.errors import InputError, StaleVersion, StoreBusy, StoreError, StoreUnusable
 from loyaltykit.journal import Balance, Commit, Context, Head, Need

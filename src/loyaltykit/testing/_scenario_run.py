@@ -16,7 +16,7 @@ from loyaltykit.awards import Award
 from loyaltykit.club import Club
 from loyaltykit.commands import Transfer
 from loyaltykit.decisions import Receipt
-from loyaltykit.errors import InputError, LoyaltyError
+from loyaltykit.errors import InputError, LoyaltyError, RefundTooLarge
 from loyaltykit.grants import Decision
 from loyaltykit.ledger import StatementRow
 from loyaltykit.marks import Acknowledge
@@ -162,10 +162,16 @@ class _Play:
             told = facts(part)
             mine, theirs = told[: (2 * len(told) + 2) // 3], told[len(told) // 3 :][::-1]  # some come from both
             another.begin(theirs)
+            early: list[Deed] = []  # refunds that only a fact makes possible which was not there yet: they come again
             for deed in mine or part:
-                self.do(deed, again=True)
+                self.do(deed, again=True, early=early)
             for deed, error in zip(theirs, another.end(), strict=True):
-                self._compare_refusal(deed, error)
+                if isinstance(error, RefundTooLarge):
+                    early.append(deed)
+                else:
+                    self._compare_refusal(deed, error)
+            for deed in early:
+                self.do(deed, again=True)
         another.do(None)
 
     def _look_again(self) -> None:
@@ -174,8 +180,11 @@ class _Play:
 
     # ------------------------------------------------------------ a step
 
-    def do(self, deed: Deed, again: bool = False) -> None:
-        """Do what a step says, and compare what comes of it; `again`, in another order, only that facts are taken."""
+    def do(self, deed: Deed, again: bool = False, early: list[Deed] | None = None) -> None:
+        """Do what a step says, and compare what comes of it; `again`, in another order, only that facts are taken.
+
+        A refund that is larger than what is known of its order is added to `early`, where that is given.
+        """
         if deed.value is None:
             return
         self.now = deed.recorded_at
@@ -185,6 +194,9 @@ class _Play:
             result = self._done(deed)
         except Exception as error:  # a scenario reports whatever breaks, and goes on
             refusal = error
+        if early is not None and isinstance(refusal, RefundTooLarge):
+            early.append(deed)
+            return
         if not again:
             self._compare_refusal(deed, refusal)
             if deed.gives is not None and refusal is None:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from loyaltykit.errors import InputError
+from loyaltykit.rules import counted
 from loyaltykit.stores.protocol import Store
 from loyaltykit.testing._scenario_form import VERSION
 from loyaltykit.testing._scenario_json import decoded, encoded
@@ -204,9 +205,12 @@ def _run_all(paths: Iterable[str], stores: Iterable[str]) -> int:
     except InputError as error:
         print(error)
         return 2
-    counted = f"{len(scenarios)} documents, {report.runs} runs, {report.checked} expectations"
+    ran = ", ".join(
+        counted(number, what)
+        for number, what in ((len(scenarios), "documents"), (report.runs, "runs"), (report.checked, "expectations"))
+    )
     failed = f"{len(report.failures)} not met" if report.failures else "all met"
-    print(f"{counted}: {failed}" + (f"; {malformed} documents malformed" if malformed else ""))
+    print(f"{ran}: {failed}" + (f"; {malformed} documents malformed" if malformed else ""))
     return 2 if malformed else 1 if report.failures else 0
 
 
