@@ -96,10 +96,6 @@ class Writer:
             return ()
         return self.told(fact.member)
 
-    def _task(self, fact: Told) -> Task:
-        """Say how a fact is recorded by itself."""
-        return self.rules.fact_task(fact, None, source=self._asked(fact))
-
     def _elsewhere(self, members: Sequence[str], refs: tuple[str, ...] = ()) -> dict[str, Sequence[Record]]:
         """Return the records of members that were merged into another: of some orders, or all."""
         found: dict[str, Sequence[Record]] = {}
@@ -282,7 +278,7 @@ class Writer:
                 raise outcome
             for place in places:  # another writer was faster: one by one
                 if place < batch.end:
-                    posting = self.write(self._task(facts[place]))
+                    posting = self.write(self.rules.fact_task(facts[place], None, source=self._asked(facts[place])))
                     batch.receipts[place] = self.rules.receipt(posting, facts[place])
         for place in range(batch.end):
             yield batch.receipts[place]
@@ -296,7 +292,7 @@ class Writer:
             if place > batch.end:
                 break
             try:
-                tasks.append(self._task(facts[place]))
+                tasks.append(self.rules.fact_task(facts[place], None, source=self._asked(facts[place])))
             except LoyaltyError as wrong:
                 batch.end, batch.error = place, wrong
         if not tasks:

@@ -16,19 +16,19 @@ sys.path.append(str(HERE / "peers"))
 sys.path.remove(str(HERE))  # a script of this folder is called frames, too
 sys.path.append(str(HERE))
 
-from frames_data import AT, orders_file
-from frames_hand import HAND
-from measuring import measured
+from frames_data import AT, orders_file  # noqa: E402
+from frames_hand import HAND  # noqa: E402
+from measuring import measured  # noqa: E402
 
-from loyaltykit import frames, retention
-from loyaltykit.amounts import from_minor
-from loyaltykit.calendar import days, months, to_us, weeks
-from loyaltykit.facts import Order
-from loyaltykit.frames import retention as of_bases
-from loyaltykit.history import histories
-from loyaltykit.matching import channel
-from loyaltykit.measures import days_since_first, orders, spend
-from loyaltykit.windows import calendar_year
+from loyaltykit import frames, retention  # noqa: E402
+from loyaltykit.amounts import from_minor  # noqa: E402
+from loyaltykit.calendar import days, months, to_us, weeks  # noqa: E402
+from loyaltykit.facts import Order  # noqa: E402
+from loyaltykit.frames import retention as of_bases  # noqa: E402
+from loyaltykit.history import histories  # noqa: E402
+from loyaltykit.matching import channel  # noqa: E402
+from loyaltykit.measures import days_since_first, orders, spend  # noqa: E402
+from loyaltykit.windows import calendar_year  # noqa: E402
 
 SEGMENTS = {
     "loyal": (spend(months(6)) >= "250.00") | (orders(weeks(5)) >= 5),

@@ -14,11 +14,11 @@ from engines import ENGINES, need
 
 need("narwhals", "pyarrow")
 
-from loyaltykit import frames
-from loyaltykit.testing._frames_data import ZONES, sample
-from loyaltykit.testing._frames_rules import rules
-from loyaltykit.testing.frames import conform
-from loyaltykit.windows import Rolling, bounds
+from loyaltykit import frames  # noqa: E402
+from loyaltykit.testing._frames_data import ZONES, sample  # noqa: E402
+from loyaltykit.testing._frames_rules import rules  # noqa: E402
+from loyaltykit.testing.frames import conform  # noqa: E402
+from loyaltykit.windows import Rolling, bounds  # noqa: E402
 
 # The slower an engine is with small data, the fewer seeds: with a list of customers and without (2), with rows that
 # tell all, or less (4, 5).

@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("narwhals", reason="frames need the extra: pip install loyaltykit[frames]")
 pl = pytest.importorskip("polars", reason="install polars to test it")
 
-from loyaltykit import frames
-from loyaltykit.calendar import days, months
-from loyaltykit.conditions import all_of, any_of
-from loyaltykit.matching import category, channel
-from loyaltykit.measures import (
+from loyaltykit import frames  # noqa: E402
+from loyaltykit.calendar import days, months  # noqa: E402
+from loyaltykit.conditions import all_of, any_of  # noqa: E402
+from loyaltykit.matching import category, channel  # noqa: E402
+from loyaltykit.measures import (  # noqa: E402
     activities,
     balance_of,
     days_since_first,
@@ -25,10 +25,10 @@ from loyaltykit.measures import (
     products,
     spend,
 )  # fmt: skip
-from loyaltykit.segments import Segment, loyal
-from loyaltykit.thresholds import Threshold
-from loyaltykit.tiers import Invitation, Ladder, Tier
-from loyaltykit.windows import calendar_year
+from loyaltykit.segments import Segment, loyal  # noqa: E402
+from loyaltykit.thresholds import Threshold  # noqa: E402
+from loyaltykit.tiers import Invitation, Ladder, Tier  # noqa: E402
+from loyaltykit.windows import calendar_year  # noqa: E402
 
 AT = datetime(2026, 6, 30, tzinfo=UTC)
 

@@ -14,14 +14,14 @@ import pytest
 pytest.importorskip("narwhals", reason="frames need the extra: pip install loyaltykit[frames]")
 pl = pytest.importorskip("polars", reason="install polars to test it")
 
-from loyaltykit import frames
-from loyaltykit.calendar import days, months
-from loyaltykit.errors import InputError, WrongCurrency
-from loyaltykit.facts import Order
-from loyaltykit.frames import _engines
-from loyaltykit.history import History
-from loyaltykit.matching import category, channel, code, sku
-from loyaltykit.measures import (
+from loyaltykit import frames  # noqa: E402
+from loyaltykit.calendar import days, months  # noqa: E402
+from loyaltykit.errors import InputError, WrongCurrency  # noqa: E402
+from loyaltykit.facts import Order  # noqa: E402
+from loyaltykit.frames import _engines  # noqa: E402
+from loyaltykit.history import History  # noqa: E402
+from loyaltykit.matching import category, channel, code, sku  # noqa: E402
+from loyaltykit.measures import (  # noqa: E402
     activities,
     balance_of,
     categories,
@@ -31,8 +31,8 @@ from loyaltykit.measures import (
     products,
     spend,
 )  # fmt: skip
-from loyaltykit.thresholds import Threshold
-from loyaltykit.tiers import Ladder
+from loyaltykit.thresholds import Threshold  # noqa: E402
+from loyaltykit.tiers import Ladder  # noqa: E402
 
 AT = datetime(2026, 6, 30, tzinfo=UTC)
 MARCH = datetime(2026, 3, 1)

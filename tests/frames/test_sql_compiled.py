@@ -11,16 +11,16 @@ from engines import need
 
 need("narwhals", "ibis", "sqlglot", "duckdb", "pyarrow")
 
-import ibis
-import sqlglot
-from sqlglot import expressions as sql
+import ibis  # noqa: E402
+import sqlglot  # noqa: E402
+from sqlglot import expressions as sql  # noqa: E402
 
-from loyaltykit import frames
-from loyaltykit.calendar import months, weeks
-from loyaltykit.frames import retention
-from loyaltykit.matching import category, channel
-from loyaltykit.measures import days_since_first, days_since_last, orders, periods, products, spend
-from loyaltykit.windows import between, calendar_year
+from loyaltykit import frames  # noqa: E402
+from loyaltykit.calendar import months, weeks  # noqa: E402
+from loyaltykit.frames import retention  # noqa: E402
+from loyaltykit.matching import category, channel  # noqa: E402
+from loyaltykit.measures import days_since_first, days_since_last, orders, periods, products, spend  # noqa: E402
+from loyaltykit.windows import between, calendar_year  # noqa: E402
 
 WAREHOUSES = ("bigquery", "snowflake", "trino")
 AT = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -18,20 +18,20 @@ from hypothesis.stateful import run_state_machine_as_test
 sa = pytest.importorskip("sqlalchemy", reason="the SQL store needs the extra 'sql': pip install loyaltykit[sql]")
 pytest.importorskip("greenlet", reason="asyncio engines need the extra 'async': pip install loyaltykit[async]")
 
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine  # noqa: E402
 
-from loyaltykit import InputError, MemoryStore, Order, Program, per_amount
-from loyaltykit.async_club import AsyncClub
-from loyaltykit.errors import InsufficientPoints
-from loyaltykit.journal import Need
-from loyaltykit.stores.async_sql import AsyncSqlStore, run_transaction
-from loyaltykit.stores.protocol import Store
-from loyaltykit.stores.sql import tables
-from loyaltykit.testing import _scenario_run, machine, scenarios
-from loyaltykit.testing._rows import commit
-from loyaltykit.testing.aio import ClubOnLoop, OnLoop, shared_loop
-from loyaltykit.testing.cancelling import WORK, cancel_everywhere, cancelled_at
-from loyaltykit.testing.contract import StoreContract
+from loyaltykit import InputError, MemoryStore, Order, Program, per_amount  # noqa: E402
+from loyaltykit.async_club import AsyncClub  # noqa: E402
+from loyaltykit.errors import InsufficientPoints  # noqa: E402
+from loyaltykit.journal import Need  # noqa: E402
+from loyaltykit.stores.async_sql import AsyncSqlStore, run_transaction  # noqa: E402
+from loyaltykit.stores.protocol import Store  # noqa: E402
+from loyaltykit.stores.sql import tables  # noqa: E402
+from loyaltykit.testing import _scenario_run, machine, scenarios  # noqa: E402
+from loyaltykit.testing._rows import commit  # noqa: E402
+from loyaltykit.testing.aio import ClubOnLoop, OnLoop, shared_loop  # noqa: E402
+from loyaltykit.testing.cancelling import WORK, cancel_everywhere, cancelled_at  # noqa: E402
+from loyaltykit.testing.contract import StoreContract  # noqa: E402
 
 DRIVERS = {"aiosqlite": "sqlite", "asyncpg": "postgresql", "psycopg": "postgresql"}
 NUMBERS = count()

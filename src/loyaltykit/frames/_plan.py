@@ -275,8 +275,7 @@ class Plan:
         if key in ("sku", "category"):
             return nw.col(column)
         if key != "code":
-            local = wall(nw.col("at"), self.base.zone, lambda: self.base.span)
-            return number(local, key)  # type: ignore[arg-type]  # what is left are calendar units
+            return number(wall(nw.col("at"), self.base.zone, lambda: self.base.span), key)  # type: ignore[arg-type]
         found = nw.col(column)
         for first, *others in self.base.spellings.values():
             if others:

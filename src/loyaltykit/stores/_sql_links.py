@@ -213,7 +213,7 @@ class JoinedRoad:
             self._gone = lambda: False
         elif type(connection).__module__.split(".")[0] == "psycopg" and hasattr(connection, "pgconn"):
             self.place = "the shop's PostgreSQL connection"
-            self.dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types there
+            self.dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
             self.style = PsycopgRoad.style
             self._link = DriverLink(psycopg_cursor(connection))
             self._driver = lambda: connection

@@ -302,7 +302,7 @@ class Statements:
 @lru_cache
 def statements(tables: Tables, dialect: type[Dialect], style: str) -> Statements:
     """Return the statements of a store for a dialect, with the places of values marked in a style; made once."""
-    return Statements(tables, dialect(paramstyle=style))  # type: ignore[call-arg]  # each dialect takes one
+    return Statements(tables, dialect(paramstyle=style))  # type: ignore[call-arg]
 
 
 def _of(table: sa.Table, **names: int) -> list[Any]:

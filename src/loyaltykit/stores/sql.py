@@ -109,8 +109,8 @@ class SqlStore:
         one_statement: bool | None = None,
         driver: bool | None = None,
     ) -> None:
-        used = engine if isinstance(engine, Engine) else sa.create_engine(engine)
-        own = None if used is engine else used
+        own = None if isinstance(engine, Engine) else sa.create_engine(engine)
+        used: Engine = own if own is not None else engine  # type: ignore[assignment]
         if commits_by_itself(used):
             raise InputError("engine", engine, "give one that is not in AUTOCOMMIT, for a commit must be whole")
         if driver is None:
@@ -155,7 +155,7 @@ class SqlStore:
     def _set_up(self, road: Road, own: Tables, one_statement: bool | None) -> None:
         self._road = road
         self._tables = own
-        self._statements = statements(own, type(road.dialect), road.style)  # type: ignore[arg-type]  # a class is hashable
+        self._statements = statements(own, type(road.dialect), road.style)  # type: ignore[arg-type]
         one_statement = road.dialect.name == "postgresql" if one_statement is None else one_statement
         self._desk = Desk(self._statements, road.place, one_statement)
         self._locks_all = road.dialect.name == "sqlite"  # it has one writer at a time, whatever is written
