@@ -238,15 +238,18 @@ def test_second_run_changes_nothing(grocer: SimpleNamespace, till: list[object],
     assert "nothing changed" in grocer.year.difference(before, grocer.check.state(path))
 
 
+MORE = "json_set(entries, '$[#-1][3]', json_extract(entries, '$[#-1][3]') + {})"  # the amount of the latest entry
+
+
 @pytest.mark.parametrize(
     ("statement", "what"),
     [
         ("UPDATE record SET payload = replace(payload, '33.33', '33.34')", "baskets"),
         ("DELETE FROM record WHERE kind = 'order' AND version = 3", "baskets"),
-        ("UPDATE entry SET amount = amount + 1 WHERE kind = 'earn' AND version = 3", "awards"),
-        ("DELETE FROM entry WHERE kind = 'claw_back'", "returns"),
-        ("UPDATE entry SET amount = amount - 100 WHERE kind = 'redeem'", "vouchers"),
-        ("UPDATE balance SET expired = expired + 1, active = active - 1", "balances"),
+        (f"UPDATE record SET entries = {MORE.format(1)} WHERE kind = 'order' AND version = 3", "awards"),
+        ("UPDATE record SET entries = '[]' WHERE kind = 'refund'", "returns"),
+        (f"UPDATE record SET entries = {MORE.format(-100)} WHERE kind = 'redeem'", "vouchers"),
+        ("UPDATE head SET balances = json_set(balances, '$.points[14]', 1)", "balances"),  # expired
         ("UPDATE lot SET active = active + 1 WHERE active > 0", "came in"),
     ],
 )

@@ -128,12 +128,6 @@ def order_key(step: Step, version: int) -> tuple[int, int, int, str, int, str]:
     return (step[0], step[1], 0, step[2], _PLACES.get(step[3], len(_PLACES)), str(step[4]))
 
 
-def _due(lot: Lot) -> int:
-    if lot.pending:
-        return min(lot.active_at, lot.expires_at)
-    return lot.expires_at if lot.active else NEVER
-
-
 class Books:
     """The lots, balances and items of one member at one instant, and the moves that led here from where they began.
 
@@ -155,7 +149,9 @@ class Books:
         self.at = at
         self.settled_at = settled_at
         self.lots: dict[str, Lot] = dict(lots)
-        self.units = {name: Running(row) for name, row in balances.items()}
+        self.units: dict[str, Running] = {}
+        for name, row in balances.items():
+            self.units[name] = Running(row)
         self.items: dict[tuple[str, str], Item] = dict(items)
         self.moves: list[Move] = []
         self.changed_lots: set[str] = set()
@@ -171,8 +167,9 @@ class Books:
         for lot in self.lots.values():
             if lot.active:
                 self._open.setdefault(lot.unit, []).append((lot.expires_at, lot.earned_at, lot.lot))
-            if lot.due_at != NEVER:
-                self._heap.append((lot.due_at, 1, lot.lot))
+            due_at = lot.due_at
+            if due_at != NEVER:
+                self._heap.append((due_at, 1, lot.lot))
         for keys in self._open.values():
             keys.sort()
         for (kind, name), item in self.items.items():
@@ -205,10 +202,14 @@ class Books:
         heap = self._heap
         while heap and not self._stands(*heap[0]):
             heappop(heap)
-        times = [self._next_at, heap[0][0]] if heap else [self._next_at]
-        times += [item.due_at for item in self.items.values() if item.value is not None]
-        times += [unit.lapse_at for unit in self.units.values() if unit.active or unit.reserved]
-        return min(times)
+        least = min(self._next_at, heap[0][0]) if heap else self._next_at
+        for item in self.items.values():
+            if item.due_at < least and item.value is not None:
+                least = item.due_at
+        for unit in self.units.values():
+            if unit.lapse_at < least and (unit.active or unit.reserved):
+                least = unit.lapse_at
+        return least
 
     def expiring(self, unit: str) -> list[tuple[int, int]]:
         """Return when how much goes if nothing more happens, soonest first: lots that expire, a balance that lapses."""
@@ -264,11 +265,9 @@ class Books:
     def put(self, lot: Lot) -> None:
         """Keep a changed lot, and what is derived from it: its next event and its place among the open lots."""
         old = self.lots.get(lot.lot)
-        due = _due(lot)
-        if due != lot.due_at:
-            lot = lot._replace(due_at=due)
-        if due != NEVER and (old is None or old.due_at != due):
-            heappush(self._heap, (due, 1, lot.lot))
+        due_at = lot.due_at
+        if due_at != NEVER and (old is None or old.due_at != due_at):
+            heappush(self._heap, (due_at, 1, lot.lot))
         was = old is not None and old.active > 0
         if was and old is not None and (not lot.active or old.expires_at != lot.expires_at):
             keys = self._open[old.unit]
@@ -380,7 +379,7 @@ class Books:
         """Credit a lot beside `lot`, of its dates unless `expires_at` is given."""
         name = f"{lot.lot}+{source}"
         beside = self.lots.get(name) or lot._replace(
-            lot=name, expires_at=lot.expires_at if expires_at is None else expires_at, due_at=NEVER,
+            lot=name, expires_at=lot.expires_at if expires_at is None else expires_at,
             issued=0, pending=0, active=0, held=0, spent=0, expired=0, clawed=0, owed=0, excused=0, forgiven=0,
         )  # fmt: skip
         beside, bucket = self.credit(beside._replace(issued=beside.issued + quantity), quantity, at)

@@ -299,6 +299,11 @@ def _months(count: int) -> relativedelta:
 def _shift(at: datetime, months: int, days: int, microseconds: int, tz: tzinfo) -> datetime:
     """Move `at` by months and days on the wall clock of `tz`, then by elapsed time; the result is in UTC."""
     try:
+        if tz is UTC or getattr(tz, "key", None) == "UTC":  # there the wall clock and elapsed time are one
+            at = at.astimezone(UTC)
+            if months:
+                at = at + _months(months)
+            return at + timedelta(days, microseconds=microseconds)
         if months or days:
             wall = at.astimezone(tz).replace(tzinfo=None)
             if months:

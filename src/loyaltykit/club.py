@@ -40,6 +40,9 @@ from loyaltykit.status import tiers_of
 from loyaltykit.stores.protocol import Store
 from loyaltykit.writer import Writer
 
+SPENDS = (commands.Redeem, commands.Hold, commands.Capture, commands.Transfer)
+"""The commands that only the member may give, or an agent that the program names."""
+
 
 def utc_now() -> datetime:
     """Return this machine's time, in UTC. It only says when something was recorded, and decides nothing."""
@@ -312,7 +315,7 @@ class Club(Housekeeping):
     def do(self, command: Command) -> Receipt:
         """Give a command that was made as a value; the methods above make them."""
         program = self.program(command.at)
-        spends = isinstance(command, commands.Redeem | commands.Hold | commands.Capture | commands.Transfer)
+        spends = isinstance(command, SPENDS)
         if spends and command.actor not in (None, command.member, *program.agents):
             raise Refused(
                 "actor_not_allowed",

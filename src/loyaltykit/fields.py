@@ -58,6 +58,8 @@ def texts(field: str) -> Any:
     """Convert one text or several to a tuple of them."""
 
     def convert(value: Any) -> tuple[str, ...]:
+        if value == ():
+            return ()
         if isinstance(value, str):
             value = (value,)
         elif not isinstance(value, Iterable):

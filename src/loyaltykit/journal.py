@@ -8,16 +8,17 @@ JSON. They are tuples because they are the hot path's rows as well: a store pass
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+from loyaltykit._encoding import json_writer
 
 NEVER = 2**63 - 1
 """The instant that does not come: a lot without expiry, a record without a next event."""
 
 
-compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-"""Write JSON as the rows hold it: without spaces. (Made once: `json.dumps` would make an encoder a call.)"""
+compact = json_writer()
+"""Write JSON as the rows hold it: without spaces."""
 
 
 _MARKS = (("%", "%25"), ("#", "%23"), ("+", "%2B"))
@@ -96,13 +97,11 @@ class Entry(NamedTuple):
 class Lot(NamedTuple):
     """One credit, with what became of it. issued = pending + active + held + spent + expired + clawed."""
 
-    lot: str
+    lot: str  # begins with the `stem` of the key of the record that brought it
     unit: str
-    source: str  # the key of the record that brought it
     earned_at: int
     active_at: int
     expires_at: int
-    due_at: int  # the next instant at which this lot changes by itself; NEVER if none
     issued: int
     pending: int
     active: int
@@ -113,6 +112,18 @@ class Lot(NamedTuple):
     owed: int  # taken back for this lot's award from elsewhere: other lots, or debt
     excused: int  # not taken back although the award was lowered, for it had expired by itself
     forgiven: int  # not taken back although the award was lowered: a clamped shortfall
+
+    @property
+    def source(self) -> str:
+        """The key of the record that brought it."""
+        return source_of_lot(self.lot)
+
+    @property
+    def due_at(self) -> int:
+        """The next instant at which it changes by itself; NEVER if none."""
+        if self.pending > 0:
+            return min(self.active_at, self.expires_at)
+        return self.expires_at if self.active > 0 else NEVER
 
 
 class Balance(NamedTuple):
@@ -158,7 +169,7 @@ class Need(NamedTuple):
     spend_at: int = 0  # ... counting only lots with active_at <= spend_at < expires_at
     due: int | None = None  # lots and items with due_at <= due; Context.next_at then says when the next one follows
     lots: tuple[str, ...] = ()  # lots by id
-    sources: tuple[str, ...] = ()  # lots by the key of the record that brought them
+    sources: tuple[str, ...] = ()  # lots by the key of the record that brought them: by how their names begin
     items: tuple[tuple[str, str], ...] = ()  # items by (kind, name)
     kinds: tuple[str, ...] = ()  # all items of these kinds
     open_lots: bool = False  # all lots with anything pending, active or held

@@ -211,7 +211,9 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
         steps = sorted(steps, key=lambda step: order_key(step, record.version))
     passed = max(head.at, head.settled_at)
     in_order = ahead and (
-        all(step[0] > passed or _follows(step, head) for step in steps)
+        not steps
+        or steps[0][0] > passed  # the first of them all: they are sorted
+        or all(step[0] > passed or _follows(step, head) for step in steps)
         or (len({step[0] for step in steps}) == 1 and all(_commutes(books, step, head) for step in steps))
     )
     taken_back: list[journal.Entry] = []
@@ -253,7 +255,8 @@ def _posting(context: Context, need: Need, record: Record, draft: Draft, books: 
         if entry.corrects is None and '"debt"' in entry.uses:
             debt += sum(quantity for _, origin, _, quantity in json.loads(entry.uses) if origin == "debt")
     shortfall = draft.outcome.get("shortfall", 0)
-    shortfall += sum(amount for (source, _), amount in books.shortfalls.items() if source == record.key)
+    if books.shortfalls:
+        shortfall += sum(amount for (source, _), amount in books.shortfalls.items() if source == record.key)
     outcome = {**draft.outcome, "changes": changes, "shortfall": shortfall, "debt": debt}
     record = Record(*record[:-1], compact(outcome))
     new_head = Head(
@@ -283,7 +286,7 @@ def _foresee(context: Context, need: Need, steps: list[Step], head: Head) -> Non
     """Raise `Incomplete` unless all that happens by itself until the last of the steps was loaded."""
     if need.everything:
         return
-    last = max([step[0] for step in steps], default=head.at)
+    last = steps[-1][0] if steps else head.at  # they are sorted
     next_at = head.next_at if need.due is None else context.next_at
     if next_at <= last and (need.due is None or need.due < last):
         raise Incomplete(need._replace(due=last, kinds=tuple({*need.kinds, "hold"})))
@@ -310,10 +313,10 @@ def _entries(record: Record, taken_back: Iterable[journal.Entry], moves: Iterabl
 
 def _complete_rows(context: Context, books: Books) -> None:
     """After a fold from the first record, mark what differs from the rows that are stored."""
-    nothing: dict[str, Any] = dict.fromkeys(journal.Lot._fields[7:], 0)
+    nothing: dict[str, Any] = dict.fromkeys(journal.Lot._fields[5:], 0)
     for name, lot in context.lots.items():
         if name not in books.lots:
-            books.lots[name] = lot._replace(due_at=NEVER, **nothing)
+            books.lots[name] = lot._replace(**nothing)
     books.changed_lots = {name for name, lot in books.lots.items() if context.lots.get(name) != lot}
     books.changed_units = {
         name for name in {*books.units, *context.balances} if context.balances.get(name) != books.unit(name).row()

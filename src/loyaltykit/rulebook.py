@@ -38,6 +38,10 @@ from loyaltykit.stories import Known, OrderFact, Story, activity_steps, key_of, 
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+# As tuples, for these questions are asked several times a fact, and `A | B` makes a new type each time.
+TOLD = (Order, Refund, Reversal, Activity, Member, Consent)
+EARNS = (Order, Activity)
+
 NOTHING_BACK = {"counts": {}, "cash": "0", "gift_card": "0", "points": 0, "ignored": []}
 """What is noted of an order of which nothing was counted and nothing went back: nothing, so no row is kept."""
 
@@ -107,7 +111,7 @@ class Rulebook:
 
     def account_of(self, fact: Told) -> str:
         """Return the name of the account of a fact's member."""
-        if not isinstance(fact, Order | Refund | Reversal | Activity | Member | Consent):
+        if not isinstance(fact, TOLD):
             raise InputError("fact", fact, "give an Order, Refund, Reversal, Activity, Member or Consent")
         return self.account(fact.id if isinstance(fact, Member) else fact.member)
 
@@ -178,7 +182,7 @@ class Rulebook:
 
     def asks_for_tiers(self, fact: Told) -> bool:
         """Say whether what a fact earns depends on a tier that has to be worked out from all that is on record."""
-        return isinstance(fact, Order | Activity) and asks_for_tiers(self.program(fact.at))
+        return isinstance(fact, EARNS) and asks_for_tiers(self.program(fact.at))
 
     def tiers(
         self, fact: Order | Activity, context: Context, elsewhere: Mapping[str, Sequence[Record]],
@@ -196,7 +200,7 @@ class Rulebook:
         if ref_of(fact) is not None and note.get("absorbed") and set(part.elsewhere) != set(note["absorbed"]):
             raise Absorbed(note["absorbed"])
         program = self.program(fact.at)
-        if part.tier is None and isinstance(fact, Order | Activity) and asks_for_tiers(program):
+        if part.tier is None and isinstance(fact, EARNS) and asks_for_tiers(program):
             part = part._replace(tier=self.tiers(fact, view.context, part.elsewhere, part.source))
         steps: list[Any] = []
         outcome: dict[str, Any] = {}
@@ -330,7 +334,7 @@ class Rulebook:
                 pass
             case _:
                 raise InputError("command", command, "give a command of loyaltykit.commands or loyaltykit.marks")
-        opens = isinstance(command, commands.Earn | commands.Open)
+        opens = kind in ("earn", "open")
 
         def choose(view: View) -> Draft:
             if not opens and not view.known:
@@ -351,7 +355,7 @@ class Rulebook:
         record = posting.record
         outcome = json.loads(record.outcome) if posting.outcome is None else posting.outcome
         given: Award | None = posting.award
-        if given is None and isinstance(fact, Order | Activity) and "version" in outcome:
+        if given is None and isinstance(fact, EARNS) and "version" in outcome:
             program = self.versions[outcome["version"]]
             given = award(program, fact, tier=outcome["tier"], used=outcome["used"])
         cash, gift_card, points_back = None, None, 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
@@ -107,10 +108,15 @@ class _Known:
     """What a session knows of its account: what was loaded, in mappings of its own, and the commits that follow it."""
 
     def __init__(self, need: Need, loaded: Context) -> None:
-        self.named = [frozenset(each) for each in _named(need)]
+        self._need = need
         self.behind: list[Commit] = []  # commits that the context does not show yet
         self._context = loaded
         self._own: _Rows | None = None
+
+    @cached_property
+    def named(self) -> list[frozenset[Any]]:
+        """What was asked for by name, of each kind."""
+        return [frozenset(each) for each in _named(self._need)]
 
     def context(self) -> Context:
         if self.behind:
@@ -123,11 +129,15 @@ class _Known:
             self._own = dict(old.balances), dict(old.records), dict(old.lots), dict(old.items), list(old.entries)
         balances, records, lots, items, entries = self._own
         for commit in self.behind:
-            balances.update((row.unit, row) for row in commit.balances)
-            records.update((record.key, record) for record in commit.records)
-            lots.update((lot.lot, lot) for lot in commit.lots)
-            items.update(((item.kind, item.name), item) for item in commit.items)
-            entries.extend(commit.entries)
+            for row in commit.balances:
+                balances[row.unit] = row
+            for record in commit.records:
+                records[record.key] = record
+            for lot in commit.lots:
+                lots[lot.lot] = lot
+            for item in commit.items:
+                items[item.kind, item.name] = item
+            entries += commit.entries
         self._context = Context(self.behind[-1].head, balances, records, lots, items, entries, old.next_at)
         self.behind.clear()
 

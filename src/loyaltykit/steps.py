@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from loyaltykit.books import RANK_COMMAND, Books, Move, Running, Step, Use, opened, order_key
-from loyaltykit.journal import NEVER, Entry, Lot, Record, source_of_lot
+from loyaltykit.journal import NEVER, Entry, Lot, Record, stem
 
 # ---------------------------------------------------------------- around the steps
 
@@ -62,11 +62,8 @@ def award(
     if lot is None:
         if target <= 0:
             return
-        pending, due_at = (target, min(active_at, expires_at)) if active_at > at else (0, expires_at)
-        lot = Lot(
-            name, unit, source_of_lot(name), earned_at, active_at, expires_at, due_at,
-            target, pending, target - pending, 0, 0, 0, 0, 0, 0, 0,
-        )  # fmt: skip
+        pending = target if active_at > at else 0
+        lot = Lot(name, unit, earned_at, active_at, expires_at, target, pending, target - pending, 0, 0, 0, 0, 0, 0, 0)
         row = books.unit(unit)
         row.pending += pending
         row.active += target - pending
@@ -285,7 +282,7 @@ def _restore(
             if cancelled:
                 uses.append(("", "spent", "debt", cancelled))
             if back > cancelled:  # other points repaid that debt meanwhile
-                lot = Lot(source, row.unit, source, at, at, NEVER, NEVER, *(0,) * 10)
+                lot = Lot(stem(source), row.unit, at, at, NEVER, *(0,) * 10)
                 uses.append(books.aside(lot, source, back - cancelled, at, "spent"))
             continue
         lot = books.lot(name)
@@ -396,15 +393,14 @@ def credit(books: Books, at: int, source: str, kind: str, lots: list[list[Any]])
     """
     for name, unit, quantity, earned_at, active_at, expires_at, *carried in lots:
         known = books.lots.get(name)
-        lot = Lot(name, unit, source, earned_at, active_at, expires_at, NEVER, quantity, *(0,) * 9)
+        lot = Lot(name, unit, earned_at, active_at, expires_at, quantity, *(0,) * 9)
         if carried:
             issued, spent_before, expired, clawed, owed, excused, forgiven = carried[0]
             lot = lot._replace(
-                source=source_of_lot(name), issued=issued, spent=spent_before, expired=expired, clawed=clawed,
+                issued=issued, spent=spent_before, expired=expired, clawed=clawed,
                 owed=owed, excused=excused, forgiven=forgiven,
             )  # fmt: skip
         if known is not None:
-            lot = lot._replace(source=known.source)
             books.settled_at = max(books.settled_at, at)
         _arrives(books, lot, at)
         if quantity:

@@ -28,6 +28,7 @@ from typing import Any, NoReturn, TypeVar, overload
 
 import attrs
 
+from loyaltykit._encoding import json_writer
 from loyaltykit._wire_classes import TAG, plain, tag_of
 from loyaltykit._wire_scalars import MAX_DEPTH, MAX_TEXT, Codec, Definitions, Schema
 from loyaltykit._wire_types import codec
@@ -85,7 +86,7 @@ def to_data(value: Any, kind: Any = None) -> Any:
 
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_CANONICAL = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+_CANONICAL = json_writer(sort_keys=True, allow_nan=False)
 
 
 def dumps(value: Any, kind: Any = None, *, indent: int | None = None) -> str:
@@ -113,12 +114,14 @@ def canonical(value: Any, without: Collection[str] = ()) -> str:
     data = _canonical(value)
     for name in without:
         data.pop(name, None)
-    return _CANONICAL.encode(data)
+    return _CANONICAL(data)
 
 
 def _canonical(value: Any) -> dict[str, Any]:
     try:
-        return {TAG: _root(type(value)), **_own_codec(value).canon(value, 0)}
+        data: dict[str, Any] = _own_codec(value).canon(value, 0)
+        data[TAG] = _root(type(value))
+        return data
     except InputError as error:
         error.field = _root(type(value)) + error.field
         raise
@@ -132,12 +135,12 @@ def signed(value: Any, without: Collection[str] = ()) -> tuple[str, str]:
     True
     """
     data = _canonical(value)
-    text = _CANONICAL.encode(data)
+    text = _CANONICAL(data)
     if not without:
         return text, _hashed(text)
     for name in without:
         data.pop(name, None)
-    return text, _hashed(_CANONICAL.encode(data))
+    return text, _hashed(_CANONICAL(data))
 
 
 def _hashed(text: str) -> str:

@@ -29,7 +29,7 @@ from loyaltykit.ledger import Posting
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
 from loyaltykit.rewards import Reward
-from loyaltykit.rulebook import Absorbed, Rulebook, count_items, counted, unknown_member
+from loyaltykit.rulebook import EARNS, Absorbed, Rulebook, count_items, counted, unknown_member
 from loyaltykit.session import Session, Task, pause, union
 from loyaltykit.sources import FactSource, told_by
 from loyaltykit.stores.protocol import Store
@@ -67,7 +67,7 @@ class Writer:
 
     def record(self, fact: Told, tier: Tiers) -> Posting:
         """Write a fact, to the account in which its member's facts go now, with its part of the budgets reserved."""
-        reserved = self._reserve_budgets(fact, tier) if isinstance(fact, Order | Activity) else {}
+        reserved = self._reserve_budgets(fact, tier) if isinstance(fact, EARNS) else {}
         every = tier is None and self.rules.asks_for_tiers(fact)
         account: str | None = None
         elsewhere: Mapping[str, Sequence[Record]] = {}
@@ -92,7 +92,7 @@ class Writer:
 
     def _asked(self, fact: Told) -> tuple[Fact, ...]:
         """Return what the shop's own tables tell of a fact's member, where what it earns depends on that."""
-        if self.source is None or not isinstance(fact, Order | Activity) or not self.rules.asks_for_tiers(fact):
+        if self.source is None or not isinstance(fact, EARNS) or not self.rules.asks_for_tiers(fact):
             return ()
         return self.told(fact.member)
 
@@ -297,12 +297,12 @@ class Writer:
                 batch.end, batch.error = place, wrong
         if not tasks:
             return
-        last = max(task.envelope.at for task in tasks)
+        last, now = max(task.envelope.at for task in tasks), self.now()
         session = Session(self.store, union([task.need for task in tasks])._replace(due=last))
         for place, task in zip(places, tasks, strict=False):
             try:
                 self._switch_terms(session, task.need.account, task.envelope.at)
-                posting = session.run(task, self.now())
+                posting = session.run(task, now)
             except (Moved, Absorbed, StaleVersion):  # merged, or overtaken: as if it had come alone
                 with suppress(StaleVersion):
                     session.flush()

@@ -2,14 +2,16 @@
 
 The floor is what this machine's SQLite does with one bare, durable INSERT a transaction. Everything is told as a ratio
 to it, or as a ratio between two sizes of history, for these hold where absolute numbers do not: candidates take turns
-in short slices, and the median slice counts. The whole is measured twice, the second time with every fsync one
-millisecond slower (a C compiler makes the shim for that), which is nearer to a shop's server than a fast disk.
+in short slices, each ratio is one within a turn, and the median turn counts. The whole is measured twice, the second
+time with every fsync one millisecond slower (a C compiler makes the shim for that), which is nearer to a shop's server
+than a fast disk.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import operator
 import os
 import shutil
 import sqlite3
@@ -147,8 +149,23 @@ def record_many(club: Club, make: Callable[[int, str, datetime], Fact]) -> Slice
     return prepare
 
 
-def rates(slices: dict[str, tuple[Slice, int]], rounds: int) -> dict[str, float]:
-    """Run every slice in turn, several rounds, and return the median operations a second of each."""
+class Rates:
+    """Operations a second of several candidates, in each of the rounds in which they took turns."""
+
+    def __init__(self, seen: dict[str, list[float]]) -> None:
+        self.seen = seen
+
+    def median(self, name: str) -> float:
+        """Return the median of a candidate's rates."""
+        return statistics.median(self.seen[name])
+
+    def ratio(self, name: str, base: str) -> float:
+        """Return how many times as fast as another a candidate is: the median of the rounds, in which both ran."""
+        return statistics.median(map(operator.truediv, self.seen[name], self.seen[base]))
+
+
+def rates(slices: dict[str, tuple[Slice, int]], rounds: int) -> Rates:
+    """Run every slice in turn, several rounds, and return their rates."""
     seen: dict[str, list[float]] = {name: [] for name in slices}
     for turn in range(rounds + 1):
         for name, (prepare, count) in slices.items():
@@ -157,7 +174,7 @@ def rates(slices: dict[str, tuple[Slice, int]], rounds: int) -> dict[str, float]
             run()
             if turn:  # the first round warms up
                 seen[name].append(count / (time.perf_counter() - begin))
-    return {name: statistics.median(values) for name, values in seen.items()}
+    return Rates(seen)
 
 
 def against_the_floor(folder: Path, rounds: int) -> None:
@@ -177,13 +194,14 @@ def against_the_floor(folder: Path, rounds: int) -> None:
             slices[f"one by one: {what}"] = (record(club(f"record {what}"), make), 200)
             slices[f"in bulk: {what}"] = (record_many(club(f"bulk {what}"), make), 2_000)
         found = rates(slices, rounds)
-    base = found["bare INSERT"]
-    print(f"  {'bare INSERT':<30}{base:>9,.0f} a second, the floor")
-    for name, rate in found.items():
-        if name != "bare INSERT":
-            print(f"  {name:<30}{rate:>9,.0f} a second, {rate / base:.2f} of the floor")
+    floor_rate = "bare INSERT"
+    print(f"  {floor_rate:<30}{found.median(floor_rate):>9,.0f} a second, the floor")
+    for name in slices:
+        if name != floor_rate:
+            share = found.ratio(name, floor_rate)
+            print(f"  {name:<30}{found.median(name):>9,.0f} a second, {share:.2f} of the floor")
     for what in FACTS:
-        gain = found[f"in bulk: {what}"] / found[f"one by one: {what}"]
+        gain = found.ratio(f"in bulk: {what}", f"one by one: {what}")
         print(f"  in bulk, one {what} is {gain:.1f} times as fast as one by one")
 
 
@@ -202,7 +220,7 @@ def against_history(folder: Path, rounds: int) -> None:
                 pass
         for what, make in (("earn", earn), ("redeem", redeem)):
             found = rates({str(history): (make(club, 1), 100) for history, club in clubs.items()}, rounds)
-            ratio = found["10"] / found["10000"]
+            ratio = found.ratio("10", "10000")
             print(f"  {kind}: {what} with 10,000 earlier entries costs {ratio:.2f} times that with 10")
 
 

@@ -67,7 +67,7 @@ def move(context: Context, account: str, number: int) -> Commit:
         Head(version, number, number, 0, NEVER),
         [Record(version, f"key:{number}", "earn", None, number, number, "f" * 32, "applied", "{}", "[]", "{}")],
         [Entry(version, 1, "points", "earn", 100, number, number, "k", '[["l","","active",100]]')],
-        [Lot(f"l{number % 5}", "points", "k", number, number, NEVER, NEVER, 100, 0, 100, 0, 0, 0, 0, 0, 0, 0)],
+        [Lot(f"l{number % 5}", "points", number, number, NEVER, 100, 0, 100, 0, 0, 0, 0, 0, 0, 0)],
         [Balance("points", active=active)],
     )
 

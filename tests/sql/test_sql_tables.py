@@ -42,7 +42,8 @@ def test_tables_are_the_journals_rows(name: str, row: Any) -> None:
     """
     table = getattr(tables(), name)
     before = ["account", "program"] if name == "head" else ["account"]
-    assert [*before, *row._fields] == [column.name for column in table.columns]
+    after = ["due_at"] if name == "lot" else []  # which the row works out, and the table has an index on
+    assert [*before, *row._fields, *after] == [column.name for column in table.columns]
 
 
 def test_made_once(store: SqlStore) -> None:

@@ -14,7 +14,8 @@ def check_commit(commit: Commit) -> str:
 
     Raises:
         StoreError: the account's name is not ``program/member``, the commit has no record, its records do not number
-            on from `expected`, the head does not count them, a key comes twice, or an entry belongs to no record.
+            on from `expected`, the head does not count them, a key or an entry comes twice, or an entry belongs to no
+            record.
     """
     program, slash, _ = commit.account.partition("/")
     if not slash:
@@ -37,6 +38,8 @@ def check_commit(commit: Commit) -> str:
             raise StoreError(
                 f"the commit for {commit.account!r} has an entry for version {entry.version}, but no record"
             )
+    if len(commit.entries) > 1 and len({entry[:2] for entry in commit.entries}) != len(commit.entries):
+        raise StoreError(f"the commit for {commit.account!r} has an entry twice")
     return program
 
 
@@ -62,11 +65,6 @@ def check_replacement(account: str, expected: int, instead: Commit) -> str:
             "record, so that who has loaded the old one finds it moved"
         )
     return program
-
-
-def entry_twice(account: str, version: int, line: int) -> str:
-    """Return the message for an entry that comes twice."""
-    return f"the commit for {account!r} has an entry {version}/{line} twice"
 
 
 def stale(commit: Commit, version: int) -> str:

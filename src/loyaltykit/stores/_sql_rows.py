@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from loyaltykit.errors import StoreError
-from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact
-from loyaltykit.stores._commits import entry_twice
+from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact, stem
 from loyaltykit.stores._sql_statements import FOLLOWING, KINDS, READERS, SIZES, SPENDING, Shape
 
 WIDEST = SIZES[-1]
@@ -48,7 +46,7 @@ def asked(need: Need, limit: int) -> tuple[Shape, dict[str, Any]]:
         len(spend),
         need.due is not None,
         _put(values, "lot", need.lots),
-        _put(values, "source", need.sources),
+        _put_ranges(values, need.sources),
         _put(values, "kind", need.kinds),
         _put(values, "item_kind", tuple(item_kinds)),
         _put(values, "name", tuple({name for _, name in need.items})),
@@ -65,6 +63,13 @@ def _put(values: dict[str, Any], name: str, names: Sequence[str]) -> int:
     for place in range(size):
         values[f"{name}_{place}"] = names[place] if place < len(names) else names[-1]
     return size
+
+
+def _put_ranges(values: dict[str, Any], sources: Sequence[str]) -> int:
+    """Put between what the names of the lots lie that records brought: a stem alone, or ``#`` or ``+`` and more."""
+    begins = tuple(stem(source) for source in sources)
+    _put(values, "begin", begins)
+    return _put(values, "end", tuple(begin + "," for begin in begins))  # which follows "+"
 
 
 def room(count: int) -> int:
@@ -147,28 +152,19 @@ class Change(NamedTuple):
 
 
 def change(program: str, commits: Sequence[Commit]) -> Change:
-    """Return the rows of commits that have been checked; of a row that several of them write, the last.
-
-    Raises:
-        StoreError: an entry comes twice.
-    """
+    """Return the rows of commits that have been checked; of a row that several of them write, the last."""
     account = commits[0].account
-    entries: dict[tuple[int, int], Entry] = {}
     lots: dict[str, Lot] = {}
     balances: dict[str, Balance] = {}
     items: dict[tuple[str, str], Item] = {}
     for commit in commits:
-        for entry in commit.entries:
-            if (entry.version, entry.line) in entries:
-                raise StoreError(entry_twice(account, entry.version, entry.line))
-            entries[entry.version, entry.line] = entry
         lots.update((lot.lot, lot) for lot in commit.lots)
         balances.update((balance.unit, balance) for balance in commit.balances)
         items.update(((item.kind, item.name), item) for item in commit.items)
     rows: dict[str, list[tuple[Any, ...]]] = {
         "record": [record for commit in commits for record in commit.records],
-        "entry": list(entries.values()),
-        "lot": list(lots.values()),
+        "entry": [entry for commit in commits for entry in commit.entries],
+        "lot": [(*lot, lot.due_at) for lot in lots.values()],
         "balance": list(balances.values()),
         "dropped": [key for key, item in items.items() if item.value is None],
         "item": [item for item in items.values() if item.value is not None],
@@ -190,7 +186,7 @@ _NEW_HEAD = [f"new_{name}" for name in Head._fields]
 _FIELDS: dict[str, tuple[str, ...]] = {
     "record": Record._fields,
     "entry": Entry._fields,
-    "lot": Lot._fields,
+    "lot": (*Lot._fields, "due_at"),
     "balance": Balance._fields,
     "item": Item._fields,
     "dropped": ("kind", "name"),

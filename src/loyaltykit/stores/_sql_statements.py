@@ -134,7 +134,7 @@ class Statements:
         if shape.lots:
             parts.append(self._part(Lot, lot, _of(lot, lot=shape.lots)))
         if shape.sources:
-            parts.append(self._part(Lot, lot, _of(lot, source=shape.sources)))
+            parts.append(self._part(Lot, lot, [*_of(lot), _beginning(lot.c.lot, shape.sources)]))
         if shape.open_lots:
             parts.append(self._part(Lot, lot, [*_of(lot), sa.text(f"({OPEN})")]))
         if shape.item_names:
@@ -315,6 +315,10 @@ def _of(table: sa.Table, **names: int) -> list[Any]:
 
 def _among(column: sa.Column[Any], name: str, size: int) -> Any:
     return column.in_([text(f"{name}_{place}") for place in range(size)])
+
+
+def _beginning(column: sa.Column[Any], size: int) -> Any:
+    return sa.or_(*(sa.and_(column >= text(f"begin_{n}"), column < text(f"end_{n}")) for n in range(size)))
 
 
 def _same(table: sa.Table, *names: str) -> list[Any]:

@@ -148,8 +148,8 @@ def _tables(schema: str | None, prefix: str) -> Tables:
             _account(),
             *_columns(Lot, "lot"),
             index("lot_open", "account", "unit", "expires_at", "earned_at", "lot", where=OPEN),
+            sa.Column("due_at", number, nullable=False),  # what `Lot.due_at` says, for the index
             index("lot_due", "account", "due_at", where=DUE),
-            index("lot_source", "account", "source"),
             often=True,
         ),
         balance=table("balance", _account(), *_columns(Balance, "unit"), often=True),

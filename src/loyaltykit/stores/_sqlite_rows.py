@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from loyaltykit.errors import StaleVersion, StoreError
-from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record
+from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact, stem
 from loyaltykit.stores import _sqlite_schema as sql
 from loyaltykit.stores._commits import check_commit, follows_failed, moved, stale
 from loyaltykit.stores._sqlite_file import Connection
@@ -17,56 +20,90 @@ _NEXT_AT = Head._fields.index("next_at")
 # ---------------------------------------------------------------- reading
 
 
+def glance(connection: Connection, need: Need) -> Context | None:
+    """Return what `need` names if one statement tells that: most facts are new, and there is nothing of theirs yet.
+
+    None where there is something, or where more is asked for than what is named; then `view` tells.
+    """
+    account, keys, refs, spend, _, due, names, sources, items, kinds, open_lots, everything = need
+    if spend or due is not None or kinds or open_lots or everything:
+        return None
+    orders = [ref for ref in refs if ref not in keys]  # each may be the key of what it names
+    named: list[str] = [*keys, *refs, *orders, *names]
+    for source in sources:
+        named += _range(source)
+    for item in items:
+        named += item
+    if len(named) > _GLANCE:
+        return None
+    statement = sql.head_and_whether(len(keys), len(refs), len(orders), len(names), len(sources), len(items))
+    row = connection.execute(statement, (*named, account)).fetchone()
+    if row is None:
+        return Context(None, {}, {}, {}, {})
+    if row[-1]:
+        return None
+    head = Head._make(row[:_HEAD])
+    connection.seen = (account, head.version, head.next_at)
+    return Context(head, _balances(row[_HEAD]), {}, {}, {})
+
+
+_GLANCE = 16
+"""How many names one statement asks about; with each number of names there is another one, to be kept prepared."""
+
+
 def view(connection: Connection, need: Need) -> Context:
     """Return what `need` names. Called in a transaction, so that it all is of one version."""
-    account = need.account
-    due = need.due
-    rows = connection.execute(sql.HEAD if due is None else sql.HEAD_AND_DUE, (account,)).fetchall()
-    if not rows:
+    account, due = need.account, need.due
+    row = connection.execute(sql.HEAD, (account,)).fetchone()
+    if row is None:
         return Context(None, {}, {}, {}, {})
-    lot_due = item_due = NEVER
-    if due is not None:
-        lot_due, item_due = (NEVER if at is None else at for at in rows[0][:2])
-        rows = [row[2:] for row in rows]
-    head = Head._make(rows[0][:_HEAD])
+    head = Head._make(row[:_HEAD])
+    balances = _balances(row[_HEAD])
     connection.seen = (account, head.version, head.next_at)
-    balances = {row[_HEAD]: Balance._make(row[_HEAD:]) for row in rows if row[_HEAD] is not None}
-    if due is not None and lot_due <= due:
-        lots_due, lot_due = _lots_due(connection, account, due)
-    else:
-        lots_due = []
-    if due is not None and item_due <= due:
-        items_due, item_due = _items_due(connection, account, due)
-    else:
-        items_due = []
-    next_at = min(lot_due, item_due)
+    lots: dict[str, Lot] = {}
+    items: dict[tuple[str, str], Item] = {}
+    next_at = (
+        NEVER
+        if due is None
+        else min(_due_lots(connection, account, due, lots), _due_items(connection, account, due, items))
+    )
     if need.everything:
+        records: dict[str, Record] = {}
+        entries: list[Entry] = []
+        for row in connection.execute(sql.RECORDS_WITH_ENTRIES, (account,)):
+            record = records[row[1]] = Record._make(row[:-1])
+            entries += (Entry(record.version, *each) for each in json.loads(row[-1]))
+        entries.sort(key=itemgetter(0, 1))
         return Context(
             head,
             balances,
-            {row[1]: Record._make(row) for row in connection.execute(sql.RECORDS, (account,))},
+            records,
             {row[0]: Lot._make(row) for row in connection.execute(sql.LOTS, (account,))},
             {(row[0], row[1]): Item._make(row) for row in connection.execute(sql.ITEMS, (account,))},
-            tuple(map(Entry._make, connection.execute(sql.ENTRIES, (account,)))),
+            tuple(entries),
             next_at,
         )
-    records: dict[str, Record] = {}
-    for statement, names in ((sql.RECORDS_BY_KEY, need.keys), (sql.RECORDS_BY_REF, need.refs)):
-        for row in _named(connection, statement, account, names):
-            records[row[1]] = Record._make(row)
-    lots = {lot.lot: lot for lot in lots_due}
     _lots(connection, need, lots)
-    items = {(item.kind, item.name): item for item in items_due}
-    by_kind: dict[str, list[str]] = {}
-    for kind, name in need.items:
-        by_kind.setdefault(kind, []).append(name)
-    for kind, within in by_kind.items():
-        for row in _named(connection, sql.ITEMS_BY_NAME, account, within, kind):
-            items[kind, row[1]] = Item._make(row)
-    for kind in need.kinds:
-        for row in connection.execute(sql.ITEMS_BY_KIND, (account, kind)):
-            items[kind, row[1]] = Item._make(row)
-    return Context(head, balances, records, lots, items, (), next_at)
+    _items(connection, need, items)
+    return Context(head, balances, _records(connection, need), lots, items, (), next_at)
+
+
+def _balances(text: str) -> dict[str, Balance]:
+    return {unit: Balance(unit, *numbers) for unit, numbers in json.loads(text).items()}
+
+
+def balance(unit: str, numbers: str) -> Balance:
+    """Return the balance of a unit from the numbers that are kept of it."""
+    return Balance(unit, *json.loads(numbers))
+
+
+def _range(source: str) -> tuple[str, str]:
+    """Return between what the names of the lots lie that a record brought: its stem alone, or ``#`` or ``+`` and more.
+
+    Few others lie there as well.
+    """
+    begin = stem(source)
+    return begin, begin + ","  # which follows "+"
 
 
 def _named(
@@ -83,6 +120,19 @@ def _named(
 _SIZES = (64, 8)  # few, so that SQLite's statements stay prepared
 
 
+def _records(connection: Connection, need: Need) -> dict[str, Record]:
+    records: dict[str, Record] = {}
+    of_themselves = [ref for ref in need.refs if ref not in need.keys]
+    for statement, names in (
+        (sql.RECORDS_BY_KEY, need.keys),
+        (sql.RECORDS_BY_REF, need.refs),
+        (sql.RECORDS_OF_THEMSELVES, of_themselves),
+    ):
+        for row in _named(connection, statement, need.account, names):
+            records[row[1]] = Record._make(row)
+    return records
+
+
 def _lots(connection: Connection, need: Need, lots: dict[str, Lot]) -> None:
     account, at = need.account, need.spend_at
     for unit, wanted in need.spend:
@@ -93,62 +143,99 @@ def _lots(connection: Connection, need: Need, lots: dict[str, Lot]) -> None:
                 wanted -= lot.active
                 if wanted <= 0:
                     break
-    for statement, names in ((sql.LOTS_BY_NAME, need.lots), (sql.LOTS_BY_SOURCE, need.sources)):
-        for row in _named(connection, statement, account, names):
-            lots[row[0]] = Lot._make(row)
+    _keep(lots, _named(connection, sql.LOTS_BY_NAME, account, need.lots))
+    for source in need.sources:
+        _keep(lots, connection.execute(sql.LOTS_BEGINNING, (account, *_range(source))))
     if need.open_lots:
-        for row in connection.execute(sql.LOTS_OPEN, (account,)):
-            lots[row[0]] = Lot._make(row)
+        _keep(lots, connection.execute(sql.LOTS_OPEN, (account,)))
 
 
-def _lots_due(connection: Connection, account: str, due: int) -> tuple[list[Lot], int]:
-    """Return the lots with ``due_at <= due``, and the `due_at` that follows."""
-    found: list[Lot] = []
-    for row in connection.execute(sql.LOTS_DUE, (account,)):
-        lot = Lot._make(row)
-        if lot.due_at > due:
-            return found, lot.due_at
-        found.append(lot)
-    return found, NEVER
+def _keep(lots: dict[str, Lot], rows: Iterable[tuple[Any, ...]]) -> None:
+    for row in rows:
+        lots[row[0]] = Lot._make(row)
 
 
-def _items_due(connection: Connection, account: str, due: int) -> tuple[list[Item], int]:
-    found: list[Item] = []
+def _due_lots(connection: Connection, account: str, due: int, lots: dict[str, Lot]) -> int:
+    """Add the lots with ``due_at <= due``, and return the `due_at` that follows."""
+    following = [NEVER]
+    _keep(lots, connection.execute(sql.LOTS_ACTIVATING, (account, due)))
+    following += connection.execute(sql.NEXT_ACTIVATION, (account, due, due)).fetchone() or ()
+    unit = connection.execute(sql.FIRST_UNIT, (account,)).fetchone()[0]
+    while unit is not None:
+        _keep(lots, connection.execute(sql.LOTS_EXPIRING, (account, unit, due)))
+        following += connection.execute(sql.NEXT_EXPIRY, (account, unit, due, due)).fetchone() or ()
+        unit = connection.execute(sql.NEXT_UNIT, (account, unit)).fetchone()[0]
+    return min(following)
+
+
+def _items(connection: Connection, need: Need, items: dict[tuple[str, str], Item]) -> None:
+    by_kind: dict[str, list[str]] = {}
+    for kind, name in need.items:
+        by_kind.setdefault(kind, []).append(name)
+    for kind, within in by_kind.items():
+        for row in _named(connection, sql.ITEMS_BY_NAME, need.account, within, kind):
+            items[kind, row[1]] = Item._make(row)
+    for kind in need.kinds:
+        for row in connection.execute(sql.ITEMS_BY_KIND, (need.account, kind)):
+            items[kind, row[1]] = Item._make(row)
+
+
+def _due_items(connection: Connection, account: str, due: int, items: dict[tuple[str, str], Item]) -> int:
+    """Add the items with ``due_at <= due``, and return the `due_at` that follows."""
     for row in connection.execute(sql.ITEMS_DUE, (account,)):
         item = Item._make(row)
         if item.due_at > due:
-            return found, item.due_at
-        found.append(item)
-    return found, NEVER
+            return item.due_at
+        items[item.kind, item.name] = item
+    return NEVER
 
 
 # ---------------------------------------------------------------- writing
 
 
+def _json(rows: Any) -> str:
+    try:
+        return compact(rows)
+    except TypeError as error:  # as sqlite3 says it of a value that it is given for a column
+        raise sqlite3.ProgrammingError(str(error)) from None
+
+
 def move_head(connection: Connection, commit: Commit, program: str) -> bool:
-    """Put the new head in place of the one of version `expected`; return False if that is not there."""
+    """Put the new head and balances in place of those of version `expected`; return False if that is not there."""
     account, expected, head = commit.account, commit.expected, commit.head
+    balances = _json({balance[0]: balance[1:] for balance in commit.balances})
     if expected == 0:
-        connection.execute(sql.NEW_HEAD, (account, program, *head))
+        connection.execute(sql.NEW_HEAD, (account, program, *head, balances))
     elif connection.seen == (account, expected, head.next_at):
-        connection.execute(sql.NEXT_HEAD_SAME_DUE, (*head[:_NEXT_AT], *head[_NEXT_AT + 1 :], account, expected))
+        connection.execute(
+            sql.NEXT_HEAD_SAME_DUE, (*head[:_NEXT_AT], *head[_NEXT_AT + 1 :], balances, account, expected)
+        )
     else:
-        connection.execute(sql.NEXT_HEAD, (*head, account, expected))
+        connection.execute(sql.NEXT_HEAD, (*head, balances, account, expected))
     return connection.changed
 
 
+def _record_rows(commit: Commit) -> Iterator[tuple[str | int | None, ...]]:
+    """Yield a row for each record of a commit, with the entries that it brought."""
+    account, records, entries = commit.account, commit.records, commit.entries
+    if len(records) == 1:
+        yield (account, *records[0], _json([entry[1:] for entry in entries]))
+        return
+    of: dict[int, list[Any]] = {record.version: [] for record in records}
+    for entry in entries:
+        of[entry.version].append(entry[1:])
+    for record in records:
+        yield (account, *record, _json(of[record.version]))
+
+
 def put_rows(connection: Connection, commit: Commit) -> None:
-    """Write every row of a commit except its head."""
+    """Write every row of a commit except its head and balances."""
     account = commit.account
     execute = connection.execute
-    for record in commit.records:
-        execute(sql.PUT_RECORD, (account, *record))
-    for entry in commit.entries:
-        execute(sql.PUT_ENTRY, (account, *entry))
+    for row in _record_rows(commit):
+        execute(sql.PUT_RECORD, row)
     for lot in commit.lots:
         execute(sql.PUT_LOT, (account, *lot))
-    for balance in commit.balances:
-        execute(sql.PUT_BALANCE, (account, *balance))
     for item in commit.items:
         if item.value is None:
             execute(sql.DROP_ITEM, (account, item.kind, item.name))
@@ -196,9 +283,7 @@ def put_together(connection: Connection, commits: Sequence[Commit]) -> list[Stor
     outcomes: list[StoreError | None] = []
     failed: set[str] = set()
     records: list[tuple[str | int | None, ...]] = []
-    entries: list[tuple[str | int | None, ...]] = []
     lots: dict[tuple[str, str], tuple[str | int | None, ...]] = {}
-    balances: dict[tuple[str, str], tuple[str | int | None, ...]] = {}
     items: dict[tuple[str, str, str], tuple[str | int | None, ...] | None] = {}
     for commit in commits:
         outcome = head_outcome(connection, commit, failed)
@@ -207,18 +292,13 @@ def put_together(connection: Connection, commits: Sequence[Commit]) -> list[Stor
         if outcome is not None:
             failed.add(account)
             continue
-        records.extend((account, *record) for record in commit.records)
-        entries.extend((account, *entry) for entry in commit.entries)
+        records += _record_rows(commit)
         for lot in commit.lots:
             lots[account, lot.lot] = (account, *lot)
-        for balance in commit.balances:
-            balances[account, balance.unit] = (account, *balance)
         for item in commit.items:
             items[account, item.kind, item.name] = None if item.value is None else (account, *item)
     connection.executemany(sql.PUT_RECORD, records)
-    connection.executemany(sql.PUT_ENTRY, entries)
     connection.executemany(sql.PUT_LOT, lots.values())
-    connection.executemany(sql.PUT_BALANCE, balances.values())
     connection.executemany(sql.DROP_ITEM, [key for key, item in items.items() if item is None])
     connection.executemany(sql.PUT_ITEM, [item for item in items.values() if item is not None])
     return outcomes

@@ -1,6 +1,8 @@
 """The tables of a SQLite store, the statements on them, and the steps that bring an older file up to date.
 
-The tables are plain, so that an analyst can read them with any SQLite tool: one row for each row of
+A commit writes a page for each table and index that it touches, and at every commit those pages are what it costs. So
+there are few: what is only read together with its head or its record is kept in that row, as JSON. The tables and the
+views beside them are plain, so that an analyst can read them with any SQLite tool: one row for each row of
 `loyaltykit.journal`, under the same names. Instants are integer microseconds since 1970 in UTC
 (``datetime(at / 1000000, 'unixepoch')``), "never" is 9223372036854775807, texts that hold structure are JSON::
 
@@ -10,11 +12,18 @@ The tables are plain, so that an analyst can read them with any SQLite tool: one
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from functools import cache
 
 from loyaltykit.journal import NEVER, Balance, Entry, Head, Item, Lot, Record
 
 APPLICATION_ID = 0x4C4F5941  # in the file's header, so that `file` and this module know whose it is
+
+
+def _numbered(names: Sequence[str]) -> str:
+    """Return the columns of a view that has them as a JSON array, under these names."""
+    return ", ".join(f"json_extract(one.value, '$[{place}]') AS {name}" for place, name in enumerate(names))
+
 
 _FIRST = f"""
 CREATE TABLE schema (
@@ -39,9 +48,12 @@ CREATE TABLE head (
     settled_at INTEGER NOT NULL,
     next_at INTEGER NOT NULL,
     status TEXT NOT NULL,
-    note TEXT NOT NULL
+    note TEXT NOT NULL,
+    balances TEXT NOT NULL            -- JSON: for each unit the numbers of its balance; see the view
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX head_due ON head (program, next_at, account) WHERE next_at < {NEVER};
+CREATE VIEW balance AS
+    SELECT account, one.key AS unit, {_numbered(Balance._fields[1:])} FROM head, json_each(balances) AS one;
 
 -- Payloads are long, so these rows stand one after the other in the order of recording, whatever their account.
 CREATE TABLE record (
@@ -56,37 +68,21 @@ CREATE TABLE record (
     status TEXT NOT NULL,
     payload TEXT NOT NULL,
     plan TEXT NOT NULL,
-    outcome TEXT NOT NULL
+    outcome TEXT NOT NULL,
+    entries TEXT NOT NULL             -- JSON: the movements that it brought; see the view
 ) STRICT;
 CREATE UNIQUE INDEX record_key ON record (account, key);
-CREATE INDEX record_ref ON record (account, ref) WHERE ref IS NOT NULL;
-
-CREATE TABLE entry (
-    account TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    line INTEGER NOT NULL,
-    unit TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    amount INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    recorded_at INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    uses TEXT NOT NULL,
-    reason TEXT,
-    actor TEXT,
-    corrects TEXT,
-    PRIMARY KEY (account, version, line)
-) STRICT, WITHOUT ROWID;
+CREATE INDEX record_ref ON record (account, ref) WHERE ref <> key; -- an order is found by its key
+CREATE VIEW entry AS
+    SELECT account, version, {_numbered(Entry._fields[1:])} FROM record, json_each(entries) AS one;
 
 CREATE TABLE lot (
     account TEXT NOT NULL,
     lot TEXT NOT NULL,
     unit TEXT NOT NULL,
-    source TEXT NOT NULL,
     earned_at INTEGER NOT NULL,
     active_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
-    due_at INTEGER NOT NULL,
     issued INTEGER NOT NULL,
     pending INTEGER NOT NULL,
     active INTEGER NOT NULL,
@@ -100,32 +96,7 @@ CREATE TABLE lot (
     PRIMARY KEY (account, lot)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lot_open ON lot (account, unit, expires_at, earned_at, lot) WHERE pending > 0 OR active > 0 OR held > 0;
-CREATE INDEX lot_due ON lot (account, due_at) WHERE due_at < {NEVER};
-CREATE INDEX lot_source ON lot (account, source);
-
-CREATE TABLE balance (
-    account TEXT NOT NULL,
-    unit TEXT NOT NULL,
-    pending INTEGER NOT NULL,
-    active INTEGER NOT NULL,
-    held INTEGER NOT NULL,
-    debt INTEGER NOT NULL,
-    reserved INTEGER NOT NULL,
-    receivable INTEGER NOT NULL,
-    forgiven INTEGER NOT NULL,
-    lapse_at INTEGER NOT NULL,
-    earned INTEGER NOT NULL,
-    restored INTEGER NOT NULL,
-    reinstated INTEGER NOT NULL,
-    transferred_in INTEGER NOT NULL,
-    adjusted_up INTEGER NOT NULL,
-    redeemed INTEGER NOT NULL,
-    expired INTEGER NOT NULL,
-    clawed_back INTEGER NOT NULL,
-    transferred_out INTEGER NOT NULL,
-    adjusted_down INTEGER NOT NULL,
-    PRIMARY KEY (account, unit)
-) STRICT, WITHOUT ROWID;
+CREATE INDEX lot_pending ON lot (account, active_at) WHERE pending > 0;
 
 CREATE TABLE item (
     account TEXT NOT NULL,
@@ -177,55 +148,80 @@ def _upsert(table: str, columns: str, key: str) -> str:
 
 def _update_head(*, without: str = "") -> str:
     news = ", ".join(f"{name} = ?" for name in Head._fields if name != without)
-    return f"UPDATE head SET {news} WHERE account = ? AND version = ?"
+    return f"UPDATE head SET {news}, balances = json_patch(balances, ?) WHERE account = ? AND version = ?"
 
 
 # ---------------------------------------------------------------- writing
 
-NEW_HEAD = _insert("head", f"account, program, {_columns(Head)}") + " ON CONFLICT DO NOTHING"
+NEW_HEAD = _insert("head", f"account, program, {_columns(Head)}, balances") + " ON CONFLICT DO NOTHING"
 NEXT_HEAD = _update_head()
 NEXT_HEAD_SAME_DUE = _update_head(without="next_at")  # leaves the index on next_at alone
-PUT_RECORD = _insert("record", f"account, {_columns(Record)}")
-PUT_ENTRY = _insert("entry", f"account, {_columns(Entry)}")
+PUT_RECORD = _insert("record", f"account, {_columns(Record)}, entries")
 PUT_LOT = _upsert("lot", f"account, {_columns(Lot)}", "account, lot")
-PUT_BALANCE = _upsert("balance", f"account, {_columns(Balance)}", "account, unit")
 PUT_ITEM = _upsert("item", f"account, {_columns(Item)}", "account, kind, name")
 DROP_ITEM = "DELETE FROM item WHERE account = ? AND kind = ? AND name = ?"
 DROP_HEAD = "DELETE FROM head WHERE account = ? AND version = ?"
-DROP_ROWS = tuple(f"DELETE FROM {table} WHERE account = ?" for table in ("record", "entry", "lot", "balance", "item"))
+DROP_ROWS = tuple(f"DELETE FROM {table} WHERE account = ?" for table in ("record", "lot", "item"))
 PUT_PROGRAM = _insert("program", "program, version, effective_from, payload")
 
 # ---------------------------------------------------------------- reading one account
 
 VERSION = "SELECT version FROM head WHERE account = ?"
-_HEAD_AND_BALANCES = (
-    f"{_columns(Head, 'h.')}, {_columns(Balance, 'b.')} "
-    "FROM head AS h LEFT JOIN balance AS b ON b.account = h.account WHERE h.account = ?"
-)
-HEAD = f"SELECT {_HEAD_AND_BALANCES}"
-HEAD_AND_DUE = (
-    f"SELECT (SELECT min(due_at) FROM lot WHERE account = h.account AND due_at < {NEVER}), "
-    f"(SELECT min(due_at) FROM item WHERE account = h.account AND due_at < {NEVER}), {_HEAD_AND_BALANCES}"
-)
 _RECORDS = f"SELECT {_columns(Record)} FROM record WHERE account = ?"
 RECORDS_BY_KEY = f"{_RECORDS} AND key IN (?)"
-RECORDS_BY_REF = f"{_RECORDS} AND ref IN (?)"
-RECORDS = f"{_RECORDS} ORDER BY version"
-ENTRIES = f"SELECT {_columns(Entry)} FROM entry WHERE account = ? ORDER BY version, line"
+RECORDS_BY_REF = f"{_RECORDS} AND ref IN (?) AND ref <> key"
+RECORDS_OF_THEMSELVES = f"{_RECORDS} AND key IN (?) AND ref = key"
+RECORDS_WITH_ENTRIES = f"SELECT {_columns(Record)}, entries FROM record WHERE account = ? ORDER BY version"
 _LOTS = f"SELECT {_columns(Lot)} FROM lot"
 LOTS = f"{_LOTS} WHERE account = ?"
 LOTS_BY_NAME = f"{_LOTS} WHERE account = ? AND lot IN (?)"
-LOTS_BY_SOURCE = f"{_LOTS} INDEXED BY lot_source WHERE account = ? AND source IN (?)"
-LOTS_OPEN = f"{_LOTS} INDEXED BY lot_open WHERE account = ? AND (pending > 0 OR active > 0 OR held > 0)"
-LOTS_DUE = f"{_LOTS} INDEXED BY lot_due WHERE account = ? AND due_at < {NEVER} ORDER BY due_at"
+LOTS_BEGINNING = f"{_LOTS} WHERE account = ? AND lot >= ? AND lot < ?"
+_IS_OPEN = "(pending > 0 OR active > 0 OR held > 0)"
+_OPEN_LOTS = f"{_LOTS} INDEXED BY lot_open WHERE account = ? AND {_IS_OPEN}"
+LOTS_OPEN = _OPEN_LOTS
 LOTS_TO_SPEND = (
-    f"{_LOTS} INDEXED BY lot_open WHERE account = ? AND unit = ? AND active > 0 AND expires_at > ? AND active_at <= ? "
+    f"{_OPEN_LOTS} AND unit = ? AND active > 0 AND expires_at > ? AND active_at <= ? "
     "ORDER BY expires_at, earned_at, lot"
+)
+FIRST_UNIT = f"SELECT min(unit) FROM lot INDEXED BY lot_open WHERE account = ? AND {_IS_OPEN}"
+NEXT_UNIT = f"{FIRST_UNIT} AND unit > ?"
+LOTS_EXPIRING = (
+    f"{_OPEN_LOTS} AND unit = ? AND expires_at <= ? AND expires_at < {NEVER} AND (pending > 0 OR active > 0)"
+)
+LOTS_ACTIVATING = f"{_LOTS} INDEXED BY lot_pending WHERE account = ? AND pending > 0 AND active_at <= ?"
+NEXT_EXPIRY = (
+    f"SELECT expires_at FROM lot INDEXED BY lot_open WHERE account = ? AND {_IS_OPEN} AND unit = ? AND expires_at > ? "
+    "AND CASE WHEN pending > 0 THEN active_at > ? ELSE active > 0 END ORDER BY expires_at LIMIT 1"
+)
+NEXT_ACTIVATION = (
+    "SELECT active_at FROM lot INDEXED BY lot_pending WHERE account = ? AND pending > 0 AND active_at > ? "
+    "AND expires_at > ? ORDER BY active_at LIMIT 1"
 )
 ITEMS = f"SELECT {_columns(Item)} FROM item WHERE account = ?"
 ITEMS_BY_NAME = f"{ITEMS} AND kind = ? AND name IN (?)"
 ITEMS_BY_KIND = f"{ITEMS} AND kind = ?"
 ITEMS_DUE = f"{ITEMS} AND due_at < {NEVER} ORDER BY due_at"
+
+_HEAD = f"SELECT {_columns(Head)}, balances"
+_NAMED = (
+    "EXISTS (SELECT 1 FROM record WHERE account = head.account AND key = ?)",
+    "EXISTS (SELECT 1 FROM record WHERE account = head.account AND ref = ? AND ref <> key)",
+    "EXISTS (SELECT 1 FROM record WHERE account = head.account AND key = ? AND ref = key)",
+    "EXISTS (SELECT 1 FROM lot WHERE account = head.account AND lot = ?)",
+    "EXISTS (SELECT 1 FROM lot WHERE account = head.account AND lot >= ? AND lot < ?)",
+    "EXISTS (SELECT 1 FROM item WHERE account = head.account AND kind = ? AND name = ?)",
+)
+
+
+@cache
+def head_and_whether(keys: int, refs: int, orders: int, lots: int, sources: int, items: int) -> str:
+    """Return the statement for the head, and whether anything is there under so many names of each kind."""
+    counts = keys, refs, orders, lots, sources, items
+    asked = [each for each, times in zip(_NAMED, counts, strict=True) for _ in range(times)]
+    return f"{_HEAD}, {' OR '.join(asked) or '0'} FROM head WHERE account = ?"
+
+
+HEAD = head_and_whether(0, 0, 0, 0, 0, 0)
 
 
 @cache
@@ -239,8 +235,8 @@ def among(statement: str, size: int) -> str:
 _PAGE = "account >= ? AND h.account < ? AND h.account <> ? AND h.program = ? ORDER BY h.account LIMIT ?"
 ACCOUNTS = f"SELECT h.account, {_columns(Head, 'h.')} FROM head AS h WHERE h.{_PAGE}"
 BALANCES = (
-    f"SELECT h.account, {_columns(Head, 'h.')}, {_columns(Balance, 'b.')} FROM head AS h "
-    f"JOIN balance AS b ON b.account = h.account AND b.unit = ? WHERE h.{_PAGE}"
+    f"SELECT h.account, {_columns(Head, 'h.')}, one.key, one.value FROM head AS h, json_each(h.balances) AS one "
+    f"WHERE one.key = ? AND h.{_PAGE}"
 )
 DUE = (
     f"SELECT account FROM head WHERE program = ? AND next_at <= ? AND next_at < {NEVER} "

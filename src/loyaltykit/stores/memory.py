@@ -16,7 +16,6 @@ from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Ite
 from loyaltykit.stores._commits import (
     check_commit,
     check_replacement,
-    entry_twice,
     follows_failed,
     key_twice,
     moved,
@@ -187,12 +186,6 @@ class MemoryStore:
         for record in commit.records:
             if account is not None and record.key in account.by_key:
                 raise StoreError(key_twice(commit.account, record.key))
-        seen: set[tuple[int, int]] = set()
-        for entry in commit.entries:
-            place = (entry.version, entry.line)
-            if place in seen:
-                raise StoreError(entry_twice(commit.account, *place))
-            seen.add(place)
         listing = self._programs.setdefault(program, _Listing())
         if account is None:
             account = self._accounts[commit.account] = _Account(commit.head)
@@ -216,7 +209,7 @@ class _Account:
         self.by_ref: dict[str, list[Record]] = {}
         self.entries: list[Entry] = []
         self.lots: dict[str, Lot] = {}
-        self.by_source: dict[str, dict[str, None]] = {}
+        self.by_source: dict[str, list[str]] = {}
         self.spendable: dict[str, list[_LotKey]] = {}  # by unit: what has anything active
         self.open: dict[str, None] = {}  # the lots with anything pending, active or held
         self.lots_due: list[tuple[int, str]] = []
@@ -253,15 +246,14 @@ class _Account:
             self.open[lot.lot] = None
         else:
             self.open.pop(lot.lot, None)
-        due_before = NEVER if old is None else old.due_at
-        if due_before != lot.due_at:
+        due_before, due_at = NEVER if old is None else old.due_at, lot.due_at
+        if due_before != due_at:
             if due_before != NEVER:
                 _take_out(self.lots_due, (due_before, lot.lot))
-            if lot.due_at != NEVER:
-                insort(self.lots_due, (lot.due_at, lot.lot))
-        if old is not None and old.source != lot.source:
-            del self.by_source[old.source][lot.lot]
-        self.by_source.setdefault(lot.source, {})[lot.lot] = None
+            if due_at != NEVER:
+                insort(self.lots_due, (due_at, lot.lot))
+        if old is None:
+            self.by_source.setdefault(lot.source, []).append(lot.lot)
 
     def _put_item(self, item: Item) -> None:
         of_kind = self.items.setdefault(item.kind, {})

@@ -16,10 +16,12 @@ from weakref import WeakSet
 from loyaltykit.errors import StaleVersion, StoreBusy, StoreError, StoreForked, StoreUnusable
 from loyaltykit.journal import Balance, Commit, Context, Head, Need
 from loyaltykit.stores import _sqlite_schema as sql
-from loyaltykit.stores._commits import check_commit, check_replacement, entry_twice, key_twice, other_version, stale
+from loyaltykit.stores._commits import check_commit, check_replacement, key_twice, other_version, stale
 from loyaltykit.stores._sqlite_errors import BAD_VALUE, CONSTRAINT, FAILURES, primary_code, told
 from loyaltykit.stores._sqlite_file import Connection, locate, prepare
 from loyaltykit.stores._sqlite_rows import (
+    balance,
+    glance,
     head_outcome,
     move_head,
     put_instead,
@@ -29,8 +31,7 @@ from loyaltykit.stores._sqlite_rows import (
     view,
 )
 from loyaltykit.stores._sqlite_upkeep import back_up, write_anew
-
-_HEAD = len(Head._fields)
+from loyaltykit.stores._turnstile import Turnstile
 
 
 class _Thread(threading.local):
@@ -38,6 +39,25 @@ class _Thread(threading.local):
 
     connection: Connection | None = None
     turns = 0  # how many calls, one inside the other, are in the turn that this thread has
+
+
+class _Turn:
+    """The turn to write: waited for unless the thread has it already, and given up at the end."""
+
+    def __init__(self, path: str, turnstile: Turnstile, thread: _Thread, timeout: float) -> None:
+        self._path, self._turnstile, self._thread, self._timeout = path, turnstile, thread, timeout
+
+    def __enter__(self) -> None:
+        thread = self._thread
+        if thread.turns == 0 and not self._turnstile.enter(self._timeout):
+            raise StoreBusy(f"other writers of {self._path} did not finish within {self._timeout:g} seconds")
+        thread.turns += 1
+
+    def __exit__(self, *raised: object) -> None:
+        thread = self._thread
+        thread.turns -= 1
+        if thread.turns == 0:
+            self._turnstile.leave()
 
 
 class SQLiteStore:
@@ -78,6 +98,7 @@ class SQLiteStore:
         self._admin = threading.Lock()  # guards the set of connections
         self._connections: WeakSet[Connection] = WeakSet()
         self._turnstile = prepare(self._path, self._timeout)
+        self._turn = _Turn(self._path, self._turnstile, self._thread, self._timeout)
         self._closed = False
 
     @property
@@ -92,9 +113,11 @@ class SQLiteStore:
         connection = self._connection()
         with connection.lock:
             try:
-                connection.execute("BEGIN")
-                context = view(connection, need)
-                connection.execute("COMMIT")
+                context = glance(connection, need)
+                if context is None:
+                    connection.execute("BEGIN")
+                    context = view(connection, need)
+                    connection.execute("COMMIT")
             except FAILURES as error:
                 raise self._failed(connection, error) from error
             except BaseException:
@@ -106,7 +129,7 @@ class SQLiteStore:
         """Apply `commit` durably and whole, or raise and change nothing. The law: `Store.append`."""
         program = check_commit(commit)
         connection = self._connection()
-        with self._turn(), connection.lock:
+        with self._turn, connection.lock:
             try:
                 self._begin(connection)
                 if not move_head(connection, commit, program):
@@ -125,7 +148,7 @@ class SQLiteStore:
     def append_many(self, commits: Sequence[Commit]) -> list[StoreError | None]:
         """Apply each commit whole or not at all, in one transaction. The law: `Store.append_many`."""
         connection = self._connection()
-        with self._turn(), connection.lock:
+        with self._turn, connection.lock:
             try:
                 self._begin(connection)
                 try:
@@ -151,7 +174,7 @@ class SQLiteStore:
         and do not wait inside for another thread that writes.
         """
         self._connection()
-        with self._turn():
+        with self._turn:
             yield
 
     def accounts(self, program: str, after: str = "", limit: int = 100) -> Sequence[tuple[str, Head]]:
@@ -164,7 +187,7 @@ class SQLiteStore:
     ) -> Sequence[tuple[str, Head, Balance]]:
         """Return a page of a program's balances in `unit` by name of account. The law: `Store.balances`."""
         rows = self._rows(sql.BALANCES, (unit, *_page(program, after, limit)))
-        return [(row[0], Head._make(row[1 : 1 + _HEAD]), Balance._make(row[1 + _HEAD :])) for row in rows]
+        return [(account, Head._make(head), balance(name, numbers)) for account, *head, name, numbers in rows]
 
     def due(self, program: str, before: int, limit: int = 100) -> Sequence[str]:
         """Return accounts whose `next_at` is at or before `before`, soonest first. The law: `Store.due`."""
@@ -221,7 +244,7 @@ class SQLiteStore:
         reader in another process holds on to the log for the whole time allowed.
         """
         connection = self._connection()
-        with self._turn(), connection.lock:
+        with self._turn, connection.lock:
             try:
                 write_anew(connection, self._path)
             except FAILURES as error:
@@ -277,24 +300,10 @@ class SQLiteStore:
         return connection
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait for the turn to write, unless this thread has it already; give it up at the end."""
-        thread = self._thread
-        if thread.turns == 0 and not self._turnstile.enter(self._timeout):
-            raise StoreBusy(f"other writers of {self._path} did not finish within {self._timeout:g} seconds")
-        thread.turns += 1
-        try:
-            yield
-        finally:
-            thread.turns -= 1
-            if thread.turns == 0:
-                self._turnstile.leave()
-
-    @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         """Write in one transaction, durable when this is left."""
         connection = self._connection()
-        with self._turn(), connection.lock:
+        with self._turn, connection.lock:
             try:
                 self._begin(connection)
                 yield connection
@@ -348,10 +357,6 @@ class SQLiteStore:
                     return StoreError(key_twice(commit.account, record.key))
         except FAILURES:
             pass
-        places = [(entry.version, entry.line) for entry in commit.entries]
-        for place in places:
-            if places.count(place) > 1:
-                return StoreError(entry_twice(commit.account, *place))
         return told(error, self._path)
 
     def _put_one_by_one(self, connection: Connection, commits: Sequence[Commit]) -> list[StoreError | None]:
