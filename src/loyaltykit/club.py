@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from loyaltykit import commands, marks, wire
+from loyaltykit.amounts import whole
 from loyaltykit.awards import Award
 from loyaltykit.calendar import instant, to_us
 from loyaltykit.commands import Command, Draft
@@ -121,6 +122,7 @@ class Club(Housekeeping):
         Several times as fast as one by one. An error is raised once all that came before it is recorded; some of what
         comes after it in its batch may be recorded too. To deliver everything again is always safe.
         """
+        batch = whole(batch, "batch", 1)
         pending: list[Told] = []
         for fact in facts:
             pending.append(fact)
@@ -314,6 +316,8 @@ class Club(Housekeeping):
 
     def do(self, command: Command) -> Receipt:
         """Give a command that was made as a value; the methods above make them."""
+        if not isinstance(command, Command):
+            raise InputError("command", command, "give a command of loyaltykit.commands or loyaltykit.marks")
         program = self.program(command.at)
         spends = isinstance(command, SPENDS)
         if spends and command.actor not in (None, command.member, *program.agents):

@@ -57,7 +57,7 @@ class WrongCurrency(InputError):
 
 @attrs.define(slots=False, eq=False)
 class RefundTooLarge(InputError):
-    """A refund above what was paid, or above what remains of the order, line or redemption."""
+    """A refund above what was paid, or above what remains of the order or line."""
 
 
 # ---------------------------------------------------------------- the rules say no

@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import count
 
 from loyaltykit import audit
+from loyaltykit.amounts import whole
 from loyaltykit.audit import Progress
 from loyaltykit.calendar import instant, to_us
 from loyaltykit.commands import Draft, record_key
@@ -41,7 +42,7 @@ class Housekeeping(Questions):
         interrupted are completed as well.
         """
         until = to_us(instant(at))
-        accounts = self._store.due(self.name, until, limit)
+        accounts = self._store.due(self.name, until, whole(limit, "limit", 1))
         for account in accounts:
             self._sweep(account, until)
         return len(accounts)
@@ -52,7 +53,7 @@ class Housekeeping(Questions):
         `progress` is told after each batch how many are done, and the account that was the last. To stop in between
         and begin again is always safe: what is swept is not due any more.
         """
-        until, done = to_us(instant(at)), 0
+        until, done, batch = to_us(instant(at)), 0, whole(batch, "batch", 1)
         before: tuple[str, ...] = ()
         while (accounts := tuple(self._store.due(self.name, until, batch))) and accounts != before:
             for account in accounts:

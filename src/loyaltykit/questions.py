@@ -12,6 +12,7 @@ from typing import Any
 
 from loyaltykit import wire
 from loyaltykit.access import Launch
+from loyaltykit.amounts import whole
 from loyaltykit.benefits import ShippingFee, shipping_fee
 from loyaltykit.books import Books, More
 from loyaltykit.calendar import Period, from_us, instant, to_us
@@ -153,6 +154,7 @@ class Questions:
 
         No job need have run. `known_at` limits the answer to what had been recorded by then (default: everything).
         """
+        self._rules.check_unit(unit)
         books = self._books(member, at, known_at)
         return Balance.of(books.unit(unit).row(), at)
 
@@ -160,12 +162,14 @@ class Questions:
         self, member: str, *, at: datetime, unit: str = "points", known_at: datetime | None = None
     ) -> tuple[Lot, ...]:
         """Return the lots that hold anything, in the order in which they are spent."""
+        self._rules.check_unit(unit)
         return lots_of(self._books(member, at, known_at, lots=True), unit)
 
     def expiring(
         self, member: str, *, at: datetime, within: Period | None = None, unit: str = "points"
     ) -> tuple[Expiring, ...]:
         """Return what will expire after `at` (`within` a period, default: ever) unless it is spent, soonest first."""
+        self._rules.check_unit(unit)
         end = _end(within, at, self.program(at).zone)
         return _expiring(self._books(member, at, None, lots=True), unit, end)
 
@@ -196,6 +200,7 @@ class Questions:
 
         What expired or became active by itself and is not written down yet is shown too, with `booked` False.
         """
+        self._rules.check_unit(unit)
         context, books = self._everything(member, at, known_at)
         known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
         rows = statement_of(context.entries, books, unit, to_us(at), known, reason_of(context.records))
@@ -203,6 +208,7 @@ class Questions:
 
     def explain(self, member: str, *, at: datetime, unit: str = "points") -> Explanation:
         """Return why the balance is what it is: the tree of facts and rules behind it. Print it."""
+        self._rules.check_unit(unit)
         context, books = self._everything(member, at, None)
         program = self.program(at)
         found = self.status(member, at=at) if program.tiers else None
@@ -243,6 +249,7 @@ class Questions:
 
     def members_page(self, *, after: str = "", limit: int = 100) -> Page:
         """Return a page of the members, by name; ask for the next one with ``after=page.next``."""
+        limit = whole(limit, "limit", 1)
         rows = self._store.accounts(self.name, after and self._account(after), limit)
         names = [account.partition("/")[2] for account, _ in rows]
         more = len(names) == limit
@@ -256,7 +263,8 @@ class Questions:
 
     def balances(self, *, at: datetime, unit: str = "points", after: str = "", limit: int = 100) -> Page:
         """Return a page of (member, `Balance`) at an instant, by name."""
-        until = to_us(instant(at))
+        until, limit = to_us(instant(at)), whole(limit, "limit", 1)
+        self._rules.check_unit(unit)
         listed = []
         rows = self._store.balances(self.name, unit, after and self._account(after), limit)
         for account, head, row in rows:

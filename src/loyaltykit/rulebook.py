@@ -94,6 +94,12 @@ class Rulebook:
         except InputError:
             return program is min(self.versions.values(), key=lambda each: to_us(each.effective_from or at))
 
+    def check_unit(self, unit: str) -> str:
+        """Return a unit that some version of the program has; refuse another."""
+        if unit != "points" and all(each.name != unit for version in self.versions.values() for each in version.units):
+            self.versions[max(self.versions)].unit(unit)
+        return unit
+
     def terms(self, program: Program) -> Callable[[str], Terms]:
         """Return what a version says about each unit, as far as the ledger asks."""
 

@@ -1,0 +1,51 @@
+"""What a club refuses to be asked, or told: what it cannot answer is said, never answered with nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from shop import AT, program
+
+from loyaltykit import Club, InputError, MemoryStore, Order, Unit, per_amount
+
+
+@pytest.fixture
+def club() -> Club:
+    """A club with one member and a second unit."""
+    club = Club(program(per_amount(1), units=Unit("stamps")), MemoryStore())
+    club.record(Order("1", "ann", AT, amount="10.00"))
+    return club
+
+
+@pytest.mark.parametrize("question", ["balance", "lots", "expiring", "statement", "explain"])
+def test_a_unit_that_the_program_does_not_have_is_refused(club: Club, question: str) -> None:
+    """Nobody has any of a unit that does not exist, but a mistyped one is not a balance of 0."""
+    ask: Callable[..., Any] = getattr(club, question)
+    ask("ann", at=AT, unit="stamps")
+    with pytest.raises(InputError, match=r"stmaps.*it has: points, stamps"):
+        ask("ann", at=AT, unit="stmaps")
+    with pytest.raises(InputError, match="stmaps"):
+        club.balances(at=AT, unit="stmaps")
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, "5", 2.0, None])
+def test_a_page_has_room_for_somebody(club: Club, limit: Any) -> None:
+    """How many members a page, a batch or a sweep is of is a whole number from 1."""
+    for field, ask in {
+        "limit": lambda: club.balances(at=AT, limit=limit),
+        "limit ": lambda: club.members_page(limit=limit),
+        "limit  ": lambda: club.sweep(at=AT, limit=limit),
+        "batch": lambda: club.sweep_all(at=AT, batch=limit),
+        "batch ": lambda: list(club.record_many([], batch=limit)),
+    }.items():
+        with pytest.raises(InputError) as error:
+            ask()
+        assert field.strip() == error.value.field
+
+
+def test_only_a_command_is_done(club: Club) -> None:
+    """What is not a command is refused by name, and not looked into."""
+    with pytest.raises(InputError, match="give a command"):
+        club.do("redeem")  # type: ignore[arg-type]
