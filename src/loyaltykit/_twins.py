@@ -104,7 +104,7 @@ async def spawn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> 
             result = running.throw(error)
         else:
             result = running.switch(answer)
-    return result  # type: ignore[no-any-return]
+    return result  # type: ignore[no-any-return]  # greenlets do not say what they return
 
 
 def wait(awaitable: Awaitable[R]) -> R:
@@ -113,4 +113,4 @@ def wait(awaitable: Awaitable[R]) -> R:
 
     driver = getcurrent().parent
     assert driver is not None, "called outside of spawn()"
-    return driver.switch(awaitable)  # type: ignore[no-any-return]
+    return driver.switch(awaitable)  # type: ignore[no-any-return]  # nor what they are given

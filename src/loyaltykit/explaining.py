@@ -15,7 +15,7 @@ from loyaltykit.calendar import from_us, local_date, to_us, zone
 from loyaltykit.decisions import Explanation
 from loyaltykit.earning import award
 from loyaltykit.facts import Order
-from loyaltykit.journal import Context, Record, source_of_lot
+from loyaltykit.journal import Context, Record, record_of
 from loyaltykit.program import Program
 from loyaltykit.status import Status
 from loyaltykit.tables import number
@@ -63,10 +63,11 @@ def reason_of(records: Mapping[str, Record]) -> Callable[[str], str | None]:
     """Return how to say, in words, what an entry follows from: an order, a refund, a key."""
 
     def reason(source: str) -> str | None:
-        record = records.get(source) or records.get(source_of_lot(source))
-        kind, _, name = source.partition(":")
+        record = record_of(source, records)
         if record is None:
+            kind, _, name = source.partition(":")
             return {"hold": f"hold {name} ended", "inactivity": "inactivity"}.get(kind)
+        name = record.key.partition(":")[2]
         payload = json.loads(record.payload)
         match record.kind:
             case "order":
@@ -130,7 +131,7 @@ def explain_account(
 
 def _root(source: str, records: Mapping[str, Record]) -> str:
     """Return what a source belongs to: a refund to its order, an expired lot to what earned it."""
-    record = records.get(source) or records.get(source_of_lot(source))
+    record = record_of(source, records)
     if record is not None and record.ref is not None and record.kind in ("order", "refund", "reversal"):
         return record.ref
     return source if record is None else record.key

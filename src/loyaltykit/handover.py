@@ -40,10 +40,10 @@ class Moved(Exception):
         self.into = into
 
 
-def _open(view: View) -> View:
+def require_open(view: View) -> None:
+    """Raise `Moved` where the member was merged into another."""
     if view.closed:
         raise Moved(note_of(view.context.head)["into"])
-    return view
 
 
 def note_of(head: Head | None) -> dict[str, Any]:
@@ -96,7 +96,12 @@ def received(account: str, sender: str, sent: Record) -> Task:
     steps: list[Step] = [[sent.at, RANK_COMMAND, key, "credit", "transfer_in", lots]]
     payload = compact({"from": sender})
     envelope = Envelope(key, "receive", sent.at, sent.fingerprint, payload)
-    return Task(Need(account, keys=(key,)), envelope, lambda view: _open(view) and Draft(steps, {}), no_terms)
+
+    def choose(view: View) -> Draft:
+        require_open(view)
+        return Draft(steps, {})
+
+    return Task(Need(account, keys=(key,)), envelope, choose, no_terms)
 
 
 # ---------------------------------------------------------------- merges
@@ -167,7 +172,7 @@ def absorbed(account: str, source: str, sent: Record) -> Task:
     items = (*(("count", name) for name in outcome["counts"]), *(("order", name) for name in outcome["orders"]))
 
     def choose(view: View) -> Draft:
-        _open(view)
+        require_open(view)
         for name, count in outcome["counts"].items():
             view.books.keep("count", name, (view.books.value("count", name) or 0) + count)
         for name, value in outcome["orders"].items():

@@ -49,6 +49,11 @@ def source_of_lot(name: str) -> str:
     return name
 
 
+def record_of(source: str, records: Mapping[str, Record]) -> Record | None:
+    """Return the record that an entry's source is the key of, or that the lot which it names comes from."""
+    return records.get(source) or records.get(source_of_lot(source))
+
+
 class Head(NamedTuple):
     """The state of an account as a whole; there is none before the first commit."""
 

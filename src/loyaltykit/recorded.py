@@ -19,7 +19,7 @@ from loyaltykit.consent import Consent
 from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
 from loyaltykit.grants import Grant
 from loyaltykit.history import History, Movement
-from loyaltykit.journal import NEVER, Context, Record, source_of_lot
+from loyaltykit.journal import NEVER, Context, Record, record_of
 from loyaltykit.marks import Acknowledge, Give, Invite
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
@@ -99,7 +99,7 @@ def _movement(move: Move, records: Mapping[str, Record], at: int) -> Movement:
         points += count * ((origin == "pending") - (to == "pending"))
     begun = when
     if kind in _EARNED:
-        record = records.get(source) or records.get(source_of_lot(source))
+        record = record_of(source, records)
         ref = None if record is None else record.ref or _of(record)
         of = record if ref is None else records.get(ref)
         begun = when if of is None else min(of.at, when)

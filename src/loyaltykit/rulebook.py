@@ -24,7 +24,7 @@ from loyaltykit.earning import award, counters, dates
 from loyaltykit.errors import InputError, KeyReused, RefundTooLarge, UnknownMember, WrongCurrency
 from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
 from loyaltykit.fields import text
-from loyaltykit.handover import Moved, note_of, transferred
+from loyaltykit.handover import note_of, require_open, transferred
 from loyaltykit.journal import NEVER, Context, Need, Record, stem
 from loyaltykit.ledger import Envelope, Posting
 from loyaltykit.marks import Acknowledge, Give, Invite, Mark
@@ -200,9 +200,8 @@ class Rulebook:
 
     def _tell(self, fact: OrderFact, part: Part, view: View) -> Draft:
         """Decide a fact: what an activity earns by itself, and what the story of its order now says."""
+        require_open(view)
         note = note_of(view.context.head)
-        if view.closed:
-            raise Moved(note["into"])
         if ref_of(fact) is not None and note.get("absorbed") and set(part.elsewhere) != set(note["absorbed"]):
             raise Absorbed(note["absorbed"])
         program = self.program(fact.at)
@@ -510,8 +509,7 @@ def _enrol(member: Member, view: View) -> Draft:
 
 def _note(view: View) -> Draft:
     """Keep what only has to be known: its record is all."""
-    if view.closed:
-        raise Moved(json.loads(view.context.head.note)["into"] if view.context.head is not None else "")
+    require_open(view)
     return Draft([], {})
 
 
