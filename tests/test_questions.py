@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from shop import AT, program
 
-from loyaltykit import Club, InputError, MemoryStore, Order, Unit, per_amount
+from loyaltykit import Club, InputError, MemoryStore, Opened, Order, Unit, days, grace, per_amount
 
 
 @pytest.fixture
@@ -49,3 +50,22 @@ def test_only_a_command_is_done(club: Club) -> None:
     """What is not a command is refused by name, and not looked into."""
     with pytest.raises(InputError, match="give a command"):
         club.do("redeem")  # type: ignore[arg-type]
+
+
+def test_what_expires_is_called_by_the_key_that_it_came_under() -> None:
+    """A statement names what a person knows, not the inner names of lots: of many taken over, or given back late."""
+    club = Club(program(restore=grace(days(30))), MemoryStore())
+    lots = [Opened(points, earned_at=AT, expires_at=AT + timedelta(days=points)) for points in (5, 7)]
+    club.open("ann", lots, key="old", at=AT)
+    club.redeem("ann", 5, key="mug", at=AT)
+    club.restore("ann", "mug", at=AT + timedelta(days=6))
+    rows = [(row.kind, row.reason) for row in club.statement("ann", at=AT + timedelta(days=50))]
+    expected = [
+        ("transfer_in", "old"),
+        ("transfer_in", "old"),
+        ("redeem", "mug"),
+        ("restore", "redemption mug"),
+        ("expire", "old"),
+        ("expire", "old"),
+    ]
+    assert expected == rows
