@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from loyaltykit.commands import record_key
 from loyaltykit.consent import Told
 from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters
-from loyaltykit.errors import LoyaltyError, OutcomeUnknown, Refused, StaleVersion, StoreBusy
+from loyaltykit.errors import LoyaltyError, OutcomeUnknown, Refused, StaleVersion, StoreBusy, StoreError
 from loyaltykit.facts import Activity, Fact, Order
 from loyaltykit.handover import TAKES_IN, Moved, arrived, give_back, note_of, reserve
 from loyaltykit.journal import Commit, Head, Need, Record
@@ -276,10 +276,8 @@ class Writer:
                 continue
             if not outcome.retry:
                 raise outcome
-            for place in places:  # another writer was faster: one by one
-                if place < batch.end:
-                    posting = self.write(self.rules.fact_task(facts[place], None, source=self._asked(facts[place])))
-                    batch.receipts[place] = self.rules.receipt(posting, facts[place])
+            # Another writer was faster: one by one.
+            self._record_each(facts, places, batch)
         for place in range(batch.end):
             yield batch.receipts[place]
         if batch.error is not None:
@@ -299,22 +297,39 @@ class Writer:
             return
         last, now = max(task.envelope.at for task in tasks), self.now()
         session = Session(self.store, union([task.need for task in tasks])._replace(due=last))
-        for place, task in zip(places, tasks, strict=False):
+        written = 0  # so many of the places before are in the store
+        for number, (place, task) in enumerate(zip(places, tasks, strict=False)):
             try:
                 self._switch_terms(session, task.need.account, task.envelope.at)
                 posting = session.run(task, now)
             except (Moved, Absorbed, StaleVersion):  # merged, or overtaken: as if it had come alone
-                with suppress(StaleVersion):
+                try:
                     session.flush()
-                session = Session(self.store, task.need)
-                posting = self.record(facts[place], None)
+                except StaleVersion:  # what was decided for those before is of no use either
+                    self._record_each(facts, places[written:number], batch)
+                session, written = Session(self.store, task.need), number + 1
+                self._record_each(facts, [place], batch)
             except LoyaltyError as wrong:
                 batch.end, batch.error = place, wrong
+            else:
+                batch.receipts[place] = self.rules.receipt(posting, facts[place])
+            if place >= batch.end:
                 break
-            batch.receipts[place] = self.rules.receipt(posting, facts[place])
         commit = session.commit()
         if commit is not None:
             batch.commits.append((commit, places))
+
+    def _record_each(self, facts: Sequence[Told], places: Sequence[int], batch: _Batch) -> None:
+        """Record the facts at these places one by one; the batch ends before the first that cannot be."""
+        for place in places:
+            if place >= batch.end:
+                break
+            try:
+                batch.receipts[place] = self.rules.receipt(self.record(facts[place], None), facts[place])
+            except StoreError:
+                raise
+            except LoyaltyError as wrong:
+                batch.end, batch.error = place, wrong
 
 
 class _Batch:
