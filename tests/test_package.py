@@ -29,7 +29,7 @@ CORE = {"loyaltykit", "attr", "attrs", "dateutil", "six", "tzdata"}
 # The imperative part and what is built on it. Every other module is the pure core.
 SHELL = {"stores", "wire", "session", "rulebook", "handover", "explaining", "recorded", "writer", "questions", "club"}
 SHELL |= {"frames", "replay", "importers", "testing", "pictures", "async", "twins"}
-SHELL |= {"housekeeping", "audit", "transport", "erasure"}
+SHELL |= {"housekeeping", "audit", "transport", "erasure", "elsewhere"}
 
 REFUSE_EXTRAS = f"""
 import sys

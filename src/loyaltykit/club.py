@@ -24,7 +24,7 @@ from loyaltykit.decisions import Receipt
 from loyaltykit.errors import InputError, Refused, UnknownMember
 from loyaltykit.facts import Activity, Member, Order
 from loyaltykit.grants import Benefit, Decision
-from loyaltykit.handover import merge, note_of, unmerge
+from loyaltykit.handover import merge, unmerge
 from loyaltykit.housekeeping import Housekeeping
 from loyaltykit.journal import NEVER, Need
 from loyaltykit.ledger import (
@@ -32,6 +32,7 @@ from loyaltykit.ledger import (
     verify,
 )
 from loyaltykit.matching import Tiers
+from loyaltykit.merges import note_of
 from loyaltykit.program import Program
 from loyaltykit.rewards import Coins, Quote, Reward, quote
 from loyaltykit.rulebook import Rulebook
@@ -308,9 +309,8 @@ class Club(Housekeeping):
         into = note.get("into") or note.get("last")
         if into is None:
             raise InputError("source", source, "this member was not merged into another")
-        other = self._writer.head(into)
-        if other.status == "closed" and head.status == "closed":
-            raise Refused("member_closed", f"{into} was merged into {note_of(other)['into']}; undo that first")
+        while head.status == "closed" and (other := self._writer.head(into)).status == "closed":
+            into = note_of(other)["into"]  # by way of that one the lots came to another
         key = f"unmerge:{source}:{note.get('merges', 0)}"
         return self._writer.hand_over(unmerge(self._account(into), source, key, to_us(instant(at))))
 

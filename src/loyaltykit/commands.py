@@ -19,6 +19,7 @@ from loyaltykit.calendar import to_us
 from loyaltykit.errors import HoldExpired, InputError, InsufficientPoints, Refused
 from loyaltykit.fields import count, moment, optional, several, words
 from loyaltykit.journal import NEVER, Context, Need, Record, stem
+from loyaltykit.merges import note_of, prefix_of
 from loyaltykit.steps import awarded
 
 Shortfall = Literal["debt", "clamp", "clamp_keep_receivable"]
@@ -434,16 +435,22 @@ def _release(command: Release, view: View) -> Draft:
 
 
 def _restore(command: Restore, view: View) -> Draft:
-    value = view.books.value("spent", command.of)
-    if value is None:
+    # A redemption of somebody who was merged into the member came here with their lots.
+    note = note_of(view.context.head)
+    names = [prefix + command.of for prefix in ("", *(prefix_of(note, each) for each in note.get("absorbed", ())))]
+    missing = tuple(("spent", name) for name in names if not view.saw(("spent", name)))
+    if missing:
+        raise More(items=missing)
+    name = next((name for name in names if view.books.value("spent", name) is not None), None)
+    if name is None:
         raise InputError("of", command.of, "nothing was redeemed under this key")
-    unit, outstanding, *_ = value
+    unit, outstanding, *_ = view.books.value("spent", name)
     spent = sum(quantity for _, quantity in outstanding)
     if view.end is not None:  # and was not given back later
-        spent = min(spent, sum(quantity for _, quantity in view.end.value("spent", command.of)[1]))
+        spent = min(spent, sum(quantity for _, quantity in view.end.value("spent", name)[1]))
     points = min(spent, spent if command.points is None else command.points)
     terms = view.terms(unit)
-    step = ["restored", command.of, points, terms.shortfall, terms.grace_until(command.at)]
+    step = ["restored", name, points, terms.shortfall, terms.grace_until(command.at)]
     return Draft(_steps(command, step) if points else [], {"points": points})
 
 

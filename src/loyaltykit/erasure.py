@@ -19,9 +19,10 @@ from loyaltykit import journal
 from loyaltykit.books import Books, Step
 from loyaltykit.commands import Draft
 from loyaltykit.errors import StoreUnusable
-from loyaltykit.handover import HANDOVER, no_terms, note_of
+from loyaltykit.handover import HANDOVER, no_terms
 from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Need, Record, compact
 from loyaltykit.ledger import NEW, Envelope, post
+from loyaltykit.merges import note_of
 from loyaltykit.steps import corrections, replay
 
 Name = Callable[[str], str]
@@ -29,13 +30,13 @@ Name = Callable[[str], str]
 _BOOKED = ("hold", "spent")
 """The kinds of items that the fold makes; the others are kept beside it."""
 
-_PEOPLE = ("member", "actor", "to", "from", "into", "last", "absorbed")
+_PEOPLE = ("member", "actor", "to", "from", "into", "last", "absorbed", "via", "formerly", "home")
 """Under these names, what is recorded says who."""
 
-_HANDED_OVER = ("lots", "spent", "counts", "orders", "debts")
+_HANDED_OVER = ("lots", "spent", "counts", "orders", "debts", "lapses")
 """Under these names, a transfer or merge says what the other account takes in."""
 
-_MERGES = ("merge", "absorb", "unmerge", "reopen")
+_MERGES = ("merge", "absorb", "unmerge", "reopen", "let_go")
 
 
 class Persons:
@@ -113,7 +114,7 @@ def mentions(context: Context, names: Iterable[str]) -> bool:
 
 
 def _people_of(record: Record) -> tuple[str, ...]:
-    return (*_PEOPLE, "of") if record.kind == "unmerge" else _PEOPLE
+    return (*_PEOPLE, "of") if record.kind in ("unmerge", "let_go") else _PEOPLE
 
 
 def _values(rows: Iterable[Any], people: Iterable[str]) -> Iterator[str]:
@@ -137,7 +138,8 @@ def erased(context: Context, account: str, persons: Persons, at: int, recorded_a
     records = [record if record.key in kept else _reduced(record, name) for record in context.records.values()]
     entries = [_entry(entry, name)._replace(reason=None, actor=None) for entry in context.entries]
     note = note_of(context.head)
-    note = persons.said({key: note[key] for key in ("into", "absorbed", "merges") if key in note}, str)
+    kept_of = ("into", "absorbed", "via", "came", "merges")
+    note = persons.said({key: note[key] for key in kept_of if key in note}, str)
     return _instead(context, Parts(account, "erase", records, entries, {}, note), at, recorded_at)
 
 

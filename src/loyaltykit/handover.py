@@ -16,8 +16,9 @@ from typing import Any
 
 from loyaltykit.books import RANK_COMMAND, Step
 from loyaltykit.commands import Draft, Terms, Transfer, View
-from loyaltykit.journal import Head, Lot, Need, Record, compact, stem
+from loyaltykit.journal import NEVER, Lot, Need, Record, compact, stem
 from loyaltykit.ledger import Envelope
+from loyaltykit.merges import formerly_of, note_of, path_to, prefix_of, without
 from loyaltykit.session import Task
 
 HANDOVER = "handover"
@@ -44,12 +45,6 @@ def require_open(view: View) -> None:
     """Raise `Moved` where the member was merged into another."""
     if view.closed:
         raise Moved(note_of(view.context.head)["into"])
-
-
-def note_of(head: Head | None) -> dict[str, Any]:
-    """Return what an account's head notes: into whom it was merged, whom it absorbed, how often."""
-    note: dict[str, Any] = json.loads(head.note) if head is not None and head.note != "{}" else {}
-    return note
 
 
 def _noted(view: View, status: str, **changes: Any) -> tuple[str, str]:
@@ -109,10 +104,12 @@ def received(account: str, sender: str, sent: Record) -> Task:
 
 def _emptied(view: View, prefix: str, at: int, source: str) -> tuple[list[Step], dict[str, Any]]:
     """Return the steps that send everything away whose lots begin with `prefix`, and what is sent."""
+    lapses = {name: row.lapse_at for name, row in sorted(view.books.units.items()) if row.lapse_at != NEVER}
     lots = [lot for lot in view.books.lots.values() if lot.lot.startswith(prefix) and (lot.issued or lot.spent)]
     holds = [name for (kind, name), item in view.books.items.items() if kind == "hold" and item.value is not None]
     steps: list[Step] = [[at, RANK_COMMAND, source, "release", name] for name in sorted(holds)]
-    steps.append([at, RANK_COMMAND, source, "send", [[lot.lot, _content(lot)] for lot in lots if _content(lot)]])
+    sent = [[lot.lot, _content(lot), lot.unit] for lot in lots if _content(lot)]
+    steps.append([at, RANK_COMMAND, source, "send", sent])
     spent = {
         name: json.loads(item.value)
         for (kind, name), item in sorted(view.books.items.items())
@@ -128,6 +125,7 @@ def _emptied(view: View, prefix: str, at: int, source: str) -> tuple[list[Step],
             name.removeprefix(prefix): [unit, [[lot.removeprefix(prefix), count] for lot, count in uses], *rest]
             for name, (unit, uses, *rest) in spent.items()
         },
+        "lapses": lapses,
     }  # fmt: skip
 
 
@@ -154,8 +152,10 @@ def merge(account: str, into: str, key: str, at: int) -> Task:
             if kind == "order" and item.value is not None
         }
         handover(view, key, at, {"kind": "merge", "to": into})
+        note = note_of(view.context.head)
         outcome = {**sent, "debts": debts, "counts": counts, "orders": orders, "to": into}
-        merges = note_of(view.context.head).get("merges", 0) + 1
+        outcome |= {name: note[name] for name in ("absorbed", "via", "formerly") if note.get(name)}
+        merges = note.get("merges", 0) + 1
         return Draft(steps, outcome, head=_noted(view, "closed", into=into, merges=merges))
 
     envelope = Envelope(source, "merge", at, into, compact({"into": into}))
@@ -178,8 +178,15 @@ def absorbed(account: str, source: str, sent: Record) -> Task:
         for name, value in outcome["orders"].items():
             if view.books.value("order", name) is None:
                 view.books.keep("order", name, value)
-        into = [each for each in note_of(view.context.head).get("absorbed", []) if each != source]
-        return Draft(steps, {}, head=_noted(view, "open", absorbed=[*into, source]))
+        note = without(note_of(view.context.head), source)
+        came = outcome.get("absorbed", [])
+        ways = zip(came, outcome.get("via", []), strict=True)
+        note["absorbed"] += [source, *came]
+        note["via"] += [source, *(source if each == way else way for each, way in ways)]
+        version = 0 if view.context.head is None else view.context.head.version
+        note["came"] += [[sent.at, version]] * (1 + len(came))
+        note["formerly"] = formerly_of(account, note_of(view.context.head), *outcome.get("formerly", ()))
+        return Draft(steps, {}, head=_noted(view, "open", **note))
 
     payload = compact({"from": source})
     envelope = Envelope(key, "absorb", sent.at, sent.fingerprint, payload)
@@ -193,6 +200,7 @@ def _carried(outcome: Mapping[str, Any], prefix: str, at: int, key: str) -> list
     for name, (unit, uses, *rest) in outcome["spent"].items():
         value = [unit, [[lot and prefix + lot, count] for lot, count in uses], *rest]
         steps.append([at, RANK_COMMAND, key, "carry", prefix + name, value])
+    steps += [[at, RANK_COMMAND, key, "lapse", unit, end] for unit, end in outcome.get("lapses", {}).items()]
     return steps
 
 
@@ -201,12 +209,13 @@ def unmerge(account: str, source: str, key: str, at: int) -> Task:
     record = f"key:{key}"
 
     def choose(view: View) -> Draft:
-        prefix = f"{stem(source)}>"
+        note = note_of(view.context.head)
+        prefix, between = prefix_of(note, source), path_to(note, source)[:-1]
         steps, sent = _emptied(view, prefix, at, record)
         steps += [[at, RANK_COMMAND, record, "carry", prefix + name, None] for name in sent["spent"]]
         handover(view, key, at, {"kind": "unmerge", "to": source})
-        rest = [each for each in note_of(view.context.head).get("absorbed", []) if each != source]
-        return Draft(steps, {**sent, "to": source}, head=_noted(view, "open", absorbed=rest))
+        outcome = {**sent, "to": source, "via": between, "formerly": note.get("formerly", [])}
+        return Draft(steps, outcome, head=_noted(view, "open", **without(note, source)))
 
     envelope = Envelope(record, "unmerge", at, source, compact({"of": source}))
     return Task(Need(account, keys=(record,), everything=True), envelope, choose, no_terms)
@@ -214,15 +223,33 @@ def unmerge(account: str, source: str, key: str, at: int) -> Task:
 
 def reopened(account: str, into: str, sent: Record) -> Task:
     """Return the task that reopens an account and takes its lots back in."""
+    outcome = json.loads(sent.outcome)
     key = f"unmerge:{into}:{sent.version}"
-    steps = _carried(json.loads(sent.outcome), "", sent.at, key)
+    steps = _carried(outcome, "", sent.at, key)
     payload = compact({"from": into})
     envelope = Envelope(key, "reopen", sent.at, sent.fingerprint, payload)
+
+    def choose(view: View) -> Draft:
+        head = view.context.head
+        known = formerly_of(account, note_of(head), into, *outcome.get("via", ()), *outcome.get("formerly", ()))
+        back = [sent.at, 0 if head is None else head.version]
+        return Draft(steps, {}, head=_noted(view, "open", into=None, last=into, formerly=known, back=back))
+
+    return Task(Need(account, keys=(key,), everything=True), envelope, choose, no_terms)
+
+
+def let_go(account: str, into: str, sent: Record) -> Task:
+    """Return the task that lets an account by way of which a member came know that they were taken out again."""
+    source = json.loads(sent.outcome)["to"]
+    key = f"unmerge:{into}:{sent.version}"
+
+    def choose(view: View) -> Draft:
+        note = note_of(view.context.head)
+        status = "open" if view.context.head is None else view.context.head.status
+        return Draft([], {}, head=_noted(view, status, **without(note, source)))
+
     return Task(
-        Need(account, keys=(key,), everything=True),
-        envelope,
-        lambda view: Draft(steps, {}, head=_noted(view, "open", into=None, last=into)),
-        no_terms,
+        Need(account, keys=(key,)), Envelope(key, "let_go", sent.at, "", compact({"of": source})), choose, no_terms
     )
 
 

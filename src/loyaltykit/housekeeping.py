@@ -20,9 +20,10 @@ from loyaltykit.commands import Draft, record_key
 from loyaltykit.erasure import Persons, absorbed, erased, forgetting, mentions, others
 from loyaltykit.errors import InputError, OutcomeUnknown, Refused, StaleVersion, StoreBusy
 from loyaltykit.fields import text
-from loyaltykit.handover import HANDOVER, no_terms, note_of
+from loyaltykit.handover import HANDOVER, no_terms
 from loyaltykit.journal import Context, Need
 from loyaltykit.ledger import Envelope
+from loyaltykit.merges import note_of
 from loyaltykit.questions import Questions
 from loyaltykit.seals import Finding, Seal
 from loyaltykit.session import Task, pause

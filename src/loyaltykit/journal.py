@@ -21,11 +21,11 @@ compact = json_writer()
 """Write JSON as the rows hold it: without spaces."""
 
 
-_MARKS = (("%", "%25"), ("#", "%23"), ("+", "%2B"))
+_MARKS = (("%", "%25"), ("#", "%23"), ("+", "%2B"), (">", "%3E"))
 
 
 def stem(key: str) -> str:
-    """Return a key as the beginning of a lot's name, where ``#`` and ``+`` come before what is named after it.
+    """Return a key as the beginning of a lot's name: there ``#`` and ``+`` part it from the rest, ``>`` from a member.
 
     >>> stem("order:1001"), stem("order:#1001")
     ('order:1001', 'order:%231001')

@@ -6,7 +6,7 @@ or future, with no job run, and may be limited to what had been recorded by anot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -18,15 +18,13 @@ from loyaltykit.books import Books, More
 from loyaltykit.calendar import Period, from_us, instant, to_us
 from loyaltykit.consent import consented
 from loyaltykit.decisions import Expiring, Explanation, Page, Standing, Statement
+from loyaltykit.elsewhere import with_others
 from loyaltykit.errors import (
     InputError,
 )
 from loyaltykit.explaining import explain_account, reason_of
 from loyaltykit.facts import Member
 from loyaltykit.grants import Decision
-from loyaltykit.handover import (
-    note_of,
-)
 from loyaltykit.history import History
 from loyaltykit.journal import NEVER, Context, Need, Record
 from loyaltykit.ledger import (
@@ -38,6 +36,7 @@ from loyaltykit.ledger import (
     view_at,
     wider,
 )
+from loyaltykit.merges import links_of, note_of
 from loyaltykit.program import Program
 from loyaltykit.recorded import Recorded, history_of
 from loyaltykit.rulebook import Rulebook, unknown_member
@@ -281,15 +280,16 @@ class Questions:
         """Return a member's history and what else is on record, of those too that were merged into them."""
         program = self.program(instant(at))
         context = self._store.load(Need(self._account(member), everything=True))
-        records = _known(context, known_at)
         formerly = note_of(context.head).get("absorbed", [])
-        told = [*self._writer.told(member, known_at)]
-        for other in formerly:
-            records += _known(self._store.load(Need(self._account(other), everything=True)), known_at)
-            told += self._writer.told(other, known_at)
+        told, elsewhere = [*self._writer.told(member, known_at)], {}
+        for other in links_of(note_of(context.head)):
+            records = self._store.load(Need(self._account(other), everything=True)).records
+            elsewhere[other] = tuple(records.values())
+            told += self._writer.told(other, known_at) if other in formerly else ()
+        known = _known(with_others(context, elsewhere), known_at)
         if context.head is None and not told:
             raise unknown_member(member)
-        return history_of(member, context, records, program, to_us(at), formerly, told)
+        return history_of(member, context, known, program, to_us(at), formerly, told)
 
     def _load(self, need: Need, member: str) -> Context:
         context = self._store.load(need)
@@ -318,13 +318,13 @@ class Questions:
 
     def _everything(self, member: str, at: datetime, known_at: datetime | None) -> tuple[Context, Books]:
         context = self._load(Need(self._account(member), everything=True), member)
-        return context, replay(_known(context, known_at), until=to_us(instant(at)))
+        return context, replay(_known(context.records.values(), known_at), until=to_us(instant(at)))
 
 
-def _known(context: Context, known_at: datetime | None) -> list[Record]:
+def _known(records: Iterable[Record], known_at: datetime | None) -> list[Record]:
     """Return what had been recorded by an instant; by default, everything."""
     known = NEVER if known_at is None else to_us(instant(known_at, "known_at"))
-    return [record for record in context.records.values() if record.recorded_at <= known]
+    return [record for record in records if record.recorded_at <= known]
 
 
 def _end(within: Period | None, at: datetime, zone: str) -> datetime | None:

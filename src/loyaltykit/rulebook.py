@@ -15,20 +15,22 @@ from typing import Any, NamedTuple
 
 from loyaltykit import commands, wire
 from loyaltykit.awards import Award
-from loyaltykit.books import RANK_TERM, Books, More, Step
+from loyaltykit.books import RANK_TERM, Books, More
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.commands import Command, Draft, Terms, View, decide, raise_refusal, record_key
 from loyaltykit.consent import Consent, Told
 from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters, dates
-from loyaltykit.errors import InputError, KeyReused, RefundTooLarge, UnknownMember, WrongCurrency
+from loyaltykit.elsewhere import Absorbed, check_again, found_elsewhere, with_others
+from loyaltykit.errors import InputError, RefundTooLarge, UnknownMember, WrongCurrency
 from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
 from loyaltykit.fields import text
-from loyaltykit.handover import note_of, require_open, transferred
-from loyaltykit.journal import NEVER, Context, Need, Record, stem
+from loyaltykit.handover import require_open, transferred
+from loyaltykit.journal import NEVER, Context, Need, Record
 from loyaltykit.ledger import Envelope, Posting
 from loyaltykit.marks import Acknowledge, Give, Invite, Mark
 from loyaltykit.matching import Tiers
+from loyaltykit.merges import links_of, note_of, path_to
 from loyaltykit.program import Grace, Program, in_force
 from loyaltykit.recorded import FACTS, earning_tiers
 from loyaltykit.refunds import remains
@@ -44,14 +46,6 @@ EARNS = (Order, Activity)
 
 NOTHING_BACK = {"counts": {}, "cash": "0", "gift_card": "0", "points": 0, "ignored": []}
 """What is noted of an order of which nothing was counted and nothing went back: nothing, so no row is kept."""
-
-
-class Absorbed(Exception):
-    """The order may have been recorded of one of the `members` that this one absorbed."""
-
-    def __init__(self, members: Sequence[str]) -> None:
-        super().__init__(members)
-        self.members = members
 
 
 class Switch(NamedTuple):
@@ -146,14 +140,15 @@ class Rulebook:
 
     def fact_task(
         self, fact: Told, tier: Tiers, *, account: str | None = None,
-        elsewhere: Mapping[str, Sequence[Record]] = NOTHING, reserved: Mapping[str, tuple[int, int]] = NOTHING,
-        source: Sequence[Fact] = (),
+        elsewhere: Mapping[str, Sequence[Record]] = NOTHING, paths: Sequence[str] = (),
+        reserved: Mapping[str, tuple[int, int]] = NOTHING, source: Sequence[Fact] = (),
     ) -> Task:  # fmt: skip
         """Say what recording a fact needs to see, and how it is decided.
 
         `account` is where it goes if its member was merged. `elsewhere` are the records of its order in accounts
-        that this one absorbed, `reserved` its parts of campaign budgets: (reserved, the budget's points), and `source`
-        what the shop's own tables tell of the member, where a tier is to be worked out.
+        that this one is, or was, merged with, `paths` how lots came from there; `reserved` are its parts of campaign
+        budgets: (reserved, the budget's points), and `source` what the shop's own tables tell of the member, where a
+        tier is to be worked out.
         """
         account = account or self.account_of(fact)
         if not isinstance(fact, Member):
@@ -175,7 +170,7 @@ class Rulebook:
         if isinstance(fact, Activity):
             items += count_items(counters(program, fact))
         if ref is not None:
-            refs, sources = [ref], [ref, *[f"{each}>{ref}" for each in elsewhere]]
+            refs, sources = [ref], [ref, *[f"{path}>{ref}" for path in paths]]
             items.append(("order", ref))
             if isinstance(fact, Order):
                 items += count_items(counters(program, fact))
@@ -195,15 +190,17 @@ class Rulebook:
         source: Sequence[Fact] = (),
     ) -> Tiers:  # fmt: skip
         """Return the tiers by which a fact earns, from its account and those that were merged into it."""
-        records = [*context.records.values(), *(record for each in elsewhere.values() for record in each)]
+        records = with_others(context, elsewhere)
         return earning_tiers(fact.member, context, records, self.program(fact.at), fact, source)
 
     def _tell(self, fact: OrderFact, part: Part, view: View) -> Draft:
         """Decide a fact: what an activity earns by itself, and what the story of its order now says."""
         require_open(view)
         note = note_of(view.context.head)
-        if ref_of(fact) is not None and note.get("absorbed") and set(part.elsewhere) != set(note["absorbed"]):
-            raise Absorbed(note["absorbed"])
+        links = links_of(note)
+        if set(part.elsewhere) != set(links) and (ref_of(fact) is not None or note.get("formerly")):
+            raise Absorbed(links, [">".join(path_to(note, each)) for each in note.get("absorbed", ())])
+        check_again(fact, note, part.elsewhere)
         program = self.program(fact.at)
         if part.tier is None and isinstance(fact, EARNS) and asks_for_tiers(program):
             part = part._replace(tier=self.tiers(fact, view.context, part.elsewhere, part.source))
@@ -240,18 +237,18 @@ class Rulebook:
         if isinstance(fact, Order) and not records and not part.elsewhere:
             return self._new_order(fact, ref, part, view, counts)
         records.sort(key=lambda record: record.version)
-        before_merge = _elsewhere(part.elsewhere, ref, fact)
+        before_merge = found_elsewhere(view, part.elsewhere, records, ref, fact)
         prefix, earlier = before_merge.prefix, before_merge.records
+        outcome: dict[str, Any] = {"home": before_merge.home} if before_merge.home else {}
         known = next((json.loads(r.outcome) for r in (*earlier, *records) if r.kind == "order"), None)
-        outcome: dict[str, Any] = {}
         if known is None:
             if not isinstance(fact, Order):
-                return Draft([], {}, "waiting")
+                return Draft([], outcome, "waiting")
             program = self.program(fact.at)
             used = {**counted(view.books, counters(program, fact)), **part.used}
             known = {"version": program.version, "tier": part.tier, "used": used}
         if isinstance(fact, Order):
-            outcome = {name: known[name] for name in ("version", "tier", "used")}
+            outcome |= {name: known[name] for name in ("version", "tier", "used")}
         redeemed = {name for r in (*earlier, *records) for name in json.loads(r.outcome).get("redeemed", ())}
         if isinstance(fact, Order):
             redeemed |= _redeemed(fact, view.records)
@@ -260,6 +257,8 @@ class Rulebook:
         facts = [wire.loads(FACTS[record.kind], record.payload) for record in (*earlier, *records)]
         story = order_story([*facts, fact], fixed, self.terms(fixed.program))
         before = view.books.value("order", ref) or {}
+        if before_merge.told:  # what is noted here may be of another time
+            before = _noted(order_story(facts, fixed, self.terms(fixed.program)))
         if isinstance(fact, Refund) and set(story.ignored) - set(before.get("ignored", ())):
             raise _too_large(fact, facts, fixed.program)
         wanted = [("order", ref), *(("count", name) for name in story.counts)]
@@ -280,9 +279,8 @@ class Rulebook:
             outcome["ignored"] = list(story.ignored)
         planned = [step for record in records for step in json.loads(record.plan)]
         steps = unsaid(before_merge.moved(story.steps), planned)
-        told = {record.key for record in earlier}
         given = story.award if isinstance(fact, Order) and story.award_of is fact else None
-        return Draft([step for step in steps if step[2] not in told], outcome, award=given)
+        return Draft([step for step in steps if step[2] not in before_merge.told], outcome, award=given)
 
     def _new_order(self, order: Order, ref: str, part: Part, view: View, counts: dict[str, int]) -> Draft:
         """Tell the story of an order of which nothing is known yet: `_order` without what came before, for speed."""
@@ -401,40 +399,6 @@ def _terms(program: Program, name: str) -> Terms:
         lapse_at=lambda at: None if unit.inactivity is None else to_us(unit.inactivity.after(at, zone)),
         grace_until=lambda at: 0 if grace is None else to_us(grace.period.after(at, zone)),
     )
-
-
-class Elsewhere(NamedTuple):
-    """What an order was recorded as before a merge: the prefix of its lots, the records there, when the lots came."""
-
-    prefix: str
-    records: Sequence[Record]
-    came: int
-
-    def moved(self, steps: Sequence[Step]) -> list[Step]:
-        """Return the steps of the order's story as those of this account: after the lots that they are about came.
-
-        What happened before the merge follows right after it, an event a microsecond, in the order of the story.
-        """
-        if not self.prefix:
-            return list(steps)
-        events: dict[tuple[Any, ...], int] = {}
-        found = []
-        for at, rank, key, verb, name, *rest in steps:
-            if at <= self.came:
-                at = self.came + 1 + events.setdefault((at, rank, key), len(events))
-            found.append([at, rank, key, verb, self.prefix + name, *rest])
-        return found
-
-
-def _elsewhere(elsewhere: Mapping[str, Sequence[Record]], ref: str, fact: OrderFact) -> Elsewhere:
-    """Return what an order was recorded as of an absorbed member."""
-    for member, records in elsewhere.items():
-        told = sorted((r for r in records if r.ref == ref and r.kind in FACTS), key=lambda record: record.version)
-        if told:
-            if any(record.key == key_of(fact) for record in told):
-                raise KeyReused("id", fact.id, f"was recorded of {member}, who has been merged into {fact.member}")
-            return Elsewhere(f"{stem(member)}>", told, max((r.at for r in records if r.kind == "merge"), default=0))
-    return Elsewhere("", (), 0)
 
 
 def _switches(versions: Mapping[int, Program]) -> Iterator[Switch]:

@@ -401,7 +401,9 @@ def credit(books: Books, at: int, source: str, kind: str, lots: list[list[Any]])
                 owed=owed, excused=excused, forgiven=forgiven,
             )  # fmt: skip
         if known is not None:
+            lot = lot._replace(held=known.held, issued=lot.issued + known.held)
             books.settled_at = max(books.settled_at, at)
+            _keep_beside(books, known, source)
         _arrives(books, lot, at)
         if quantity:
             lot, bucket = books.credit(lot, quantity, at)
@@ -411,39 +413,57 @@ def credit(books: Books, at: int, source: str, kind: str, lots: list[list[Any]])
             books.settle(unit, at, source)
 
 
+def _keep_beside(books: Books, lot: Lot, source: str) -> None:
+    """Put what a fact learnt later has left in a lot beside it, where what comes takes the place of the lot."""
+    left = lot.pending + lot.active
+    if left:
+        kept = lot._replace(held=0, spent=0, expired=0, clawed=0, owed=0, excused=0, forgiven=0)
+        books.put(lot._replace(pending=0, active=0))
+        books.put(kept._replace(lot=f"{lot.lot}+{source}", due_at=NEVER, issued=left))
+
+
 def carry(books: Books, at: int, source: str, name: str, value: Any) -> None:
     """Take over, or (None) give away, a redemption that may yet be given back."""
     books.keep("spent", name, value)
 
 
 def send(books: Books, at: int, source: str, lots: list[list[Any]]) -> None:
-    """Send away what is pending and active of whole lots: [lot, quantity] each."""
-    for name, quantity in lots:
-        lot = books.find(name)
-        if lot is None:
-            continue
-        row = books.unit(lot.unit)
-        active, pending = min(lot.active, quantity), min(lot.pending, max(0, quantity - lot.active))
-        row.active -= active
-        row.pending -= pending
-        books.put(
-            lot._replace(active=lot.active - active, pending=lot.pending - pending, spent=lot.spent + active + pending)
-        )
+    """Send away what is pending and active of whole lots: [lot, quantity, unit] each.
+
+    So much has arrived; what a fact learnt later has left short is made up from other lots, then as debt.
+    """
+    for name, quantity, unit in lots:
+        lot, row = books.find(name), books.unit(unit)
+        uses: list[Use] = []
+        if lot is not None:
+            active, pending = min(lot.active, quantity), min(lot.pending, max(0, quantity - lot.active))
+            row.active -= active
+            row.pending -= pending
+            gone = lot.spent + active + pending
+            books.put(lot._replace(active=lot.active - active, pending=lot.pending - pending, spent=gone))
+            uses = [use for use in ((name, "active", "sent", active), (name, "pending", "sent", pending)) if use[3]]
         books.settled_at = max(books.settled_at, at)
-        uses: list[Use] = [(name, "active", "sent", active), (name, "pending", "sent", pending)]
-        books.move(lot.unit, "transfer_out", -active - pending, at, source, [use for use in uses if use[3]])
+        uses += _make_up(books, row, quantity - sum(use[3] for use in uses), at, source)
+        books.changed_units.add(unit)
+        books.move(unit, "transfer_out", -quantity, at, source, uses)
 
 
 def owe(books: Books, at: int, source: str, unit: str, amount: int) -> None:
     """Take over (positive) or hand over (negative) a debt."""
     row = books.unit(unit)
-    row.debt += amount
     books.settled_at = max(books.settled_at, at)
     if amount > 0:
+        row.debt += amount
         books.move(unit, "transfer_out", -amount, at, source, [("", "debt", "sent", amount)])
         books.settle(unit, at, source)
     elif amount < 0:
-        books.move(unit, "transfer_in", -amount, at, source, [("", "sent", "debt", -amount)])
+        handed = min(-amount, row.debt)
+        row.debt -= handed
+        uses: list[Use] = [("", "sent", "debt", handed)] if handed else []
+        if handed < -amount:  # points of which it was learnt later have repaid it meanwhile
+            lot = Lot(source, unit, source, at, at, NEVER, NEVER, *(0,) * 10)
+            uses.append(books.aside(lot, source, -amount - handed, at, "sent"))
+        books.move(unit, "transfer_in", -amount, at, source, uses)
 
 
 OPS: Mapping[str, Callable[..., None]] = {

@@ -17,19 +17,20 @@ from loyaltykit import commands, wire
 from loyaltykit.awards import Award
 from loyaltykit.books import Books
 from loyaltykit.calendar import instant, to_us
-from loyaltykit.commands import record_key
 from loyaltykit.consent import Told
 from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters
+from loyaltykit.elsewhere import Absorbed
 from loyaltykit.errors import LoyaltyError, OutcomeUnknown, Refused, StaleVersion, StoreBusy, StoreError
 from loyaltykit.facts import Activity, Fact, Order
-from loyaltykit.handover import TAKES_IN, Moved, arrived, give_back, note_of, reserve
+from loyaltykit.handover import TAKES_IN, Moved, arrived, give_back, let_go, reserve
 from loyaltykit.journal import Commit, Head, Need, Record
 from loyaltykit.ledger import Posting
 from loyaltykit.matching import Tiers
+from loyaltykit.merges import links_of, note_of
 from loyaltykit.program import Program
 from loyaltykit.rewards import Reward
-from loyaltykit.rulebook import EARNS, Absorbed, Rulebook, count_items, counted, unknown_member
+from loyaltykit.rulebook import EARNS, Rulebook, count_items, counted, unknown_member
 from loyaltykit.session import Session, Task, pause, union
 from loyaltykit.sources import FactSource, told_by
 from loyaltykit.stores.protocol import Store
@@ -71,18 +72,20 @@ class Writer:
         every = tier is None and self.rules.asks_for_tiers(fact)
         account: str | None = None
         elsewhere: Mapping[str, Sequence[Record]] = {}
+        paths: Sequence[str] = ()
         told = self._asked(fact) if tier is None else ()
         while True:
             task = self.rules.fact_task(
-                fact, tier, account=account, elsewhere=elsewhere, reserved=reserved, source=told
+                fact, tier, account=account, elsewhere=elsewhere, paths=paths, reserved=reserved, source=told
             )
             try:
                 posting = self.write(task)
                 break
             except Moved as moved:
-                account = self.rules.account(moved.into)
-            except Absorbed as absorbed_members:
-                elsewhere = self._elsewhere(absorbed_members.members, () if every else (ref_of(fact) or "",))
+                account, elsewhere, paths = self.rules.account(moved.into), {}, ()
+            except Absorbed as absorbed:
+                elsewhere = self._elsewhere(absorbed.members, None if every else fact)
+                paths = absorbed.paths
         self._settle_budgets(posting, fact, reserved)
         return posting
 
@@ -96,14 +99,14 @@ class Writer:
             return ()
         return self.told(fact.member)
 
-    def _elsewhere(self, members: Sequence[str], refs: tuple[str, ...] = ()) -> dict[str, Sequence[Record]]:
-        """Return the records of members that were merged into another: of some orders, or all."""
+    def _elsewhere(self, members: Sequence[str], about: Told | None = None) -> dict[str, Sequence[Record]]:
+        """Return the records of members with whom another is, or was, merged: of a fact and its order, or all."""
         found: dict[str, Sequence[Record]] = {}
         for member in members:
-            head = self.head(member)
-            note = note_of(head)  # says how the latest merge was recorded, which tells when it was
-            merged = record_key(f"merge:{note.get('into')}:{note.get('merges', 0)}")
-            need = Need(self.rules.account(member), keys=(merged,), refs=refs, everything=not refs)
+            need = Need(self.rules.account(member), everything=about is None)
+            if about is not None:
+                ref = ref_of(about)
+                need = need._replace(keys=(key_of(about),), refs=() if ref is None else (ref,))
             found[member] = tuple(self.store.load(need).records.values())
         return found
 
@@ -112,8 +115,8 @@ class Writer:
         if not self.rules.asks_for_tiers(fact):
             return None
         context = self.store.load(Need(self.rules.account(fact.member), everything=True))
-        absorbed = self._elsewhere(note_of(context.head).get("absorbed", ()))
-        return self.rules.tiers(fact, context, absorbed, self.told(fact.member))
+        elsewhere = self._elsewhere(links_of(note_of(context.head)))
+        return self.rules.tiers(fact, context, elsewhere, self.told(fact.member))
 
     def preview(self, fact: Order | Activity, tier: Tiers) -> Award:
         """Return what a fact would earn now, with what has been counted under caps and budgets so far."""
@@ -149,6 +152,8 @@ class Writer:
                 break
             except Moved as moved:
                 other = self.rules.account(moved.into)
+        for between in json.loads(sent.outcome).get("via", ()) if value["kind"] == "unmerge" else ():
+            self.write(let_go(self.rules.account(between), member, sent))
         self.write(arrived(account, sent.key.removeprefix("key:"), sent.at))
 
     # ------------------------------------------------------------ pools

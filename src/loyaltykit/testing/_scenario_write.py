@@ -231,10 +231,12 @@ class _Writer:
                 return None if first else {"profile": profile or {}}
             case "merge":
                 if record.status == "applied":
-                    self.absorbed[payload["into"]].append(name)
+                    self.absorbed[payload["into"]] += [name, *self.absorbed[name]]
                 return {"merge": payload["into"]}
             case "unmerge":
-                self.absorbed[name].remove(payload["of"])
+                gone = {payload["of"], *self.absorbed[payload["of"]]}
+                for each in self.absorbed.values():  # also of those by way of whom they came
+                    each[:] = [other for other in each if other not in gone] if payload["of"] in each else each
                 return {"member": payload["of"], "unmerge": {}}
             case "sweep":
                 again, self.swept = self.swept == record.at, record.at
