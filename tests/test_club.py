@@ -44,6 +44,7 @@ from loyaltykit import (
     per_amount,
     per_day,
     per_order,
+    points,
     reward,
     wire,
 )
@@ -552,7 +553,43 @@ def day(number: float) -> datetime:
     return at(1, 1) + timedelta(days=number)
 
 
-@pytest.mark.parametrize("order", ["#1001", "1#c", "a+b", "100%", "100%23"])
+def test_no_two_orders_and_revisions_are_taken_for_one() -> None:
+    """An order called 1@2 is not revision 2 of order 1, whichever comes first; each has its own story."""
+    told = [
+        Order("1", "ann", day(1), amount="10.00"),
+        Order("1@2", "ann", day(1), amount="20.00"),
+        Order("1", "ann", day(1), amount="5.00", revision=2, revised_at=day(2)),
+        Order("1@2", "ann", day(1), amount="40.00", revision=2, revised_at=day(2)),
+        Order("1@@2", "ann", day(1), amount="80.00"),
+        Refund("r", "ann", "1@2", day(3), amount="10.00"),
+        Order("a@shop.example", "ann", day(1), amount="160.00"),
+    ]
+    for facts in (told, told[::-1]):
+        club = Club(Program("shop", "USD", earning=per_amount(1), validity=days(300)), MemoryStore())
+        receipts = [club.record(fact) for fact in facts]
+        assert len(told) == len({receipt.key for receipt in receipts})
+        assert 5 + 30 + 80 + 160 == club.balance("ann", at=day(4)).available
+        lots = [(lot.source, lot.remaining) for lot in club.lots("ann", at=day(4))]
+        assert [("order:1", 5), ("order:1@@2", 30), ("order:1@@@@2", 80), ("order:a@@shop.example", 160)] == lots
+        reasons = {row.reason for row in club.statement("ann", at=day(364)) if row.kind == "expire"}
+        assert {"order 1", "order 1@2", "order 1@@2", "order a@shop.example"} == reasons
+        assert [] == club.verify("ann")
+
+
+def test_the_points_of_two_orders_are_never_taken_for_one_anothers() -> None:
+    """An order called 1#2 spends under another key than the second part of order 1; each is given back alone."""
+    club = Club(Program("shop", "USD", earning=per_amount(1)), MemoryStore())
+    club.earn("ann", 1_000, key="welcome", at=day(1))
+    club.record(Order("1", "ann", day(2), amount="9.00", tenders=[points(100, "1.00"), points(200, "2.00")]))
+    club.record(Order("1#2", "ann", day(2), amount="9.00", tenders=points(400, "4.00")))
+    assert 1_000 - 700 + 6 + 5 == club.balance("ann", at=day(2)).available
+    assert 400 == club.record(Refund("r", "ann", "1#2", day(3))).points_back
+    assert 300 == club.record(Refund("s", "ann", "1", day(3))).points_back
+    assert 1_000 == club.balance("ann", at=day(3)).available
+    assert [] == club.verify("ann")
+
+
+@pytest.mark.parametrize("order", ["#1001", "1#c", "a+b", "100%", "100%23", "1@2", "a>b", "ß@ü"])
 def test_an_order_id_may_hold_any_mark(order: str) -> None:
     """What is taken back of an order is taken from its own lot, whatever its id looks like; the books stay sound."""
     club = Club(Program("shop", "USD", earning=per_amount(1)), MemoryStore())

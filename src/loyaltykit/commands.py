@@ -17,6 +17,7 @@ import attrs
 from loyaltykit.books import RANK_COMMAND, Books, More, Step
 from loyaltykit.calendar import to_us
 from loyaltykit.errors import HoldExpired, InputError, InsufficientPoints, Refused
+from loyaltykit.facts import order_key
 from loyaltykit.fields import count, moment, optional, several, words
 from loyaltykit.journal import NEVER, Context, Need, Record, stem
 from loyaltykit.merges import note_of, prefix_of
@@ -358,7 +359,7 @@ def _redeem(command: Redeem, view: View) -> Draft:
         *_lapse(command, command.unit, terms),
         ["redeem", command.key, command.unit, "redeem", uses, terms.shortfall],
     )
-    return Draft(steps, {"points": -command.points}, ref=command.order and "order:" + command.order)
+    return Draft(steps, {"points": -command.points}, ref=command.order and order_key(command.order))
 
 
 def _transfer(command: Transfer, view: View) -> Draft:
@@ -379,7 +380,7 @@ def _hold(command: Hold, view: View) -> Draft:
     return Draft(
         _steps(command, step),
         {"held": command.points, "until": to_us(command.until), "unit": command.unit},
-        ref=command.order and "order:" + command.order,
+        ref=command.order and order_key(command.order),
     )
 
 

@@ -26,7 +26,7 @@ from loyaltykit.amounts import MAX_WHOLE, allocate, round_to_int
 from loyaltykit.awards import Award, AwardLot, LotDates
 from loyaltykit.calendar import Period, local_date, start_of
 from loyaltykit.errors import InputError
-from loyaltykit.facts import Activity, Order, Refund
+from loyaltykit.facts import Activity, Order, Refund, order_key
 from loyaltykit.matching import Tiers
 from loyaltykit.refunds import left, ordered, sold
 from loyaltykit.rules import ActivityRule, Cap, OnEvent, Rule
@@ -61,7 +61,7 @@ def award(program: Program, fact: Order | Activity, *, tier: Tiers = None, used:
     plan = plan_of(program)
     if isinstance(fact, Order):
         worth = order_worth(plan, fact, left(sold(fact, plan.currency, plan.split), ()), tier)
-        return _granted(plan, fact, f"order:{fact.id}", tier, worth, used)
+        return _granted(plan, fact, order_key(fact.id), tier, worth, used)
     if isinstance(fact, Activity):
         return _granted(plan, fact, f"activity:{fact.id}", tier, activity_worth(plan, fact, tier), used)
     raise InputError("fact", fact, "give an Order or an Activity")

@@ -373,6 +373,27 @@ class Member:
 Fact = Order | Refund | Reversal | Activity | Member
 
 
+def order_key(order: str, revision: int = 1) -> str:
+    """Return the key under which a revision of an order is recorded; that of the first stands for the order.
+
+    An ``@`` that is part of the id is doubled, so that no two orders and revisions have one key.
+
+    >>> order_key("1001"), order_key("1001", 2), order_key("1001@2")
+    ('order:1001', 'order:1001@2', 'order:1001@@2')
+    """
+    key = f"order:{order.replace('@', '@@')}"
+    return key if revision == 1 else f"{key}@{revision}"
+
+
+def spending_key(order: str, number: int) -> str:
+    """Return the key under which an order spends the points of its part of this number, counted from 0.
+
+    >>> spending_key("1001", 0), spending_key("1001", 1)
+    ('order:1001', 'order#2:1001')
+    """
+    return order_key(order) if number == 0 else f"order#{number + 1}:{order}"
+
+
 def order_of(fact: Fact) -> str | None:
     """Return the id of the order that a fact is about; None where it is about none."""
     return fact.id if isinstance(fact, Order) else getattr(fact, "order", None)

@@ -18,7 +18,7 @@ from loyaltykit.amounts import format_money, total, whole
 from loyaltykit.calendar import instant, to_us, zone as zone_of
 from loyaltykit.courses import course
 from loyaltykit.errors import InputError, KeyReused
-from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
+from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, order_key
 from loyaltykit.fields import texts
 from loyaltykit.history import History
 from loyaltykit.refunds import Remains
@@ -238,8 +238,8 @@ def journey(facts: Facts, at: datetime, *, zone: str = "UTC", currency: str = "U
 
 
 def _key(fact: Fact) -> str:
-    if isinstance(fact, Order) and fact.revision > 1:
-        return f"order:{fact.id}@{fact.revision}"
+    if isinstance(fact, Order):
+        return order_key(fact.id, fact.revision)
     return f"{type(fact).__name__.lower()}:{fact.id}"
 
 

@@ -23,7 +23,7 @@ from loyaltykit.decisions import Receipt
 from loyaltykit.earning import award, counters, dates
 from loyaltykit.elsewhere import Absorbed, check_again, found_elsewhere, with_others
 from loyaltykit.errors import InputError, RefundTooLarge, UnknownMember, WrongCurrency
-from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal
+from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, spending_key
 from loyaltykit.fields import text
 from loyaltykit.handover import require_open, transferred
 from loyaltykit.journal import NEVER, Context, Need, Record
@@ -425,7 +425,7 @@ def _spending_items(order: Order) -> list[tuple[str, str]]:
     found = []
     for number, tender in enumerate(order.tenders):
         if tender.kind == "points" and tender.key is None:
-            found.append(("spent", f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"))
+            found.append(("spent", spending_key(order.id, number)))
         elif tender.kind == "points" and tender.key is not None:
             found += [("spent", tender.key), ("hold", tender.key)]
     return found

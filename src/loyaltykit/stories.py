@@ -21,7 +21,17 @@ from loyaltykit.commands import Terms
 from loyaltykit.consent import Consent, Told
 from loyaltykit.earning import award, counts_back, dates, dates_on_event, targets
 from loyaltykit.errors import InputError
-from loyaltykit.facts import Activity, Member, Order, Refund, Reversal, Tender
+from loyaltykit.facts import (
+    Activity,
+    Member,
+    Order,
+    Refund,
+    Reversal,
+    Tender,
+    order_key,
+    order_of,
+    spending_key,
+)
 from loyaltykit.journal import NEVER, stem
 from loyaltykit.matching import Tiers
 from loyaltykit.program import Program
@@ -69,7 +79,7 @@ def key_of(fact: Told) -> str:
     """
     match fact:
         case Order():
-            return f"order:{fact.id}" if fact.revision == 1 else f"order:{fact.id}@{fact.revision}"
+            return order_key(fact.id, fact.revision)
         case Member():
             return f"member@{to_us(fact.at)}"
         case Consent():
@@ -80,10 +90,8 @@ def key_of(fact: Told) -> str:
 
 def ref_of(fact: Told) -> str | None:
     """Return the key of the order whose story a fact belongs to, if any."""
-    if isinstance(fact, Order):
-        return f"order:{fact.id}"
-    order = getattr(fact, "order", None)
-    return None if order is None else f"order:{order}"
+    order = None if isinstance(fact, Member | Consent) else order_of(fact)
+    return None if order is None else order_key(order)
 
 
 def _event(fact: OrderFact) -> Event:
@@ -142,7 +150,7 @@ def order_story(facts: Iterable[OrderFact], known: Known, terms: Callable[[str],
             stands = targets(program, order, standing, given)
         steps += _spending(at, rank, key, order, back, known, terms)
         steps += _no_longer_spent(at, rank, key, order, parts, terms)
-        named = {lot_name(program, f"order:{order.id}", lot): lot for lot in given.lots}
+        named = {lot_name(program, order_key(order.id), lot): lot for lot in given.lots}
         for (name, lot), target in zip(named.items(), stands, strict=True):
             lots[name] = [lot.unit, *_when(lot)]
             steps.append([at, rank, key, "award", name, lot.unit, target, *_when(lot), terms(lot.unit).shortfall])
@@ -170,7 +178,7 @@ def new_story(order: Order, known: Known, terms: Callable[[str], Terms]) -> Stor
     steps = _activity(at, rank, key, given, order, terms)
     if order.tenders:
         steps += _spending(at, rank, key, order, None, known, terms)
-    steps += _awarded(at, rank, key, known.program, f"order:{order.id}", given, terms)
+    steps += _awarded(at, rank, key, known.program, order_key(order.id), given, terms)
     return Story(steps, given, order, dict(given.counts), None, ())
 
 
@@ -252,7 +260,7 @@ def _spending(
         points_back = 0 if back is None or of.restore == "off" else back.tenders[number].points
         ends = [of.shortfall, of.grace_until(from_us(at))]
         if tender.key is None:
-            name = f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"
+            name = spending_key(order.id, number)
             target = 0 if order.state == "draft" else tender.points - points_back
             steps.append([at, RANK_SPEND if first else rank, key, "spent", name, tender.unit, target, *ends])
         else:
@@ -267,7 +275,7 @@ def _spending(
 def _parts(order: Order) -> dict[str, Tender]:
     """Return the parts that were paid in points, by the name under which they are spent."""
     return {
-        tender.key or (f"order:{order.id}" if number == 0 else f"order:{order.id}#{number + 1}"): tender
+        tender.key or spending_key(order.id, number): tender
         for number, tender in enumerate(order.tenders)
         if tender.kind == "points" and tender.points
     }

@@ -608,7 +608,7 @@ def _orders(records: Iterable[Recorded]) -> list[str]:
 def _placed(fact: Any) -> tuple[datetime, int, int, str, Fact]:
     if isinstance(fact, Order):
         first = fact.revision == 1
-        source = f"order:{fact.id}" if first else f"order:{fact.id}@{fact.revision}"
+        source = f"order:{fact.id.replace('@', '@@')}" + ("" if first else f"@{fact.revision}")
         return fact.known_from, EARNS if first else REVISES, 0 if first else fact.revision, source, fact
     return fact.at, CHANGES, 0, f"{type(fact).__name__.lower()}:{fact.id}", fact
 
@@ -621,7 +621,8 @@ def _points_parts(order: Order) -> dict[str, Tender]:
     named = {}
     for number, tender in enumerate(order.tenders):
         if tender.kind == "points" and tender.points:
-            named[tender.key or (f"order:{order.id}" if not number else f"order:{order.id}#{number + 1}")] = tender
+            own = f"order:{order.id.replace('@', '@@')}" if not number else f"order#{number + 1}:{order.id}"
+            named[tender.key or own] = tender
     return named
 
 
