@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal as D
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any, NamedTuple
 
 import attrs
@@ -873,3 +873,15 @@ class TestBadInput:
         """An instant says its offset."""
         with pytest.raises(InputError):
             ask(YEAR, History(member="ann"), datetime(2024, 4, 1))
+
+
+def test_of_several_orders_at_one_instant_the_same_one_is_named() -> None:
+    """Which order reached the target does not depend on the order in which facts are told: the first placed, by id."""
+    at = utc(2024, 3, 1)
+    facts = [bought(name, "2024-03-01", 60) for name in ("b", "a", "c")]
+    facts.append(Order("0", "ann", utc(2024, 2, 1), amount=0))
+    for told in permutations(facts):
+        history = History(told)
+        assert "a" == progress(Threshold("x", spend(), 150), history, at).order
+        [decision] = decisions(Threshold("x", spend(), 150), history, at)
+        assert {"order": "a"} == dict(decision.data)

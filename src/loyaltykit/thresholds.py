@@ -378,11 +378,9 @@ class _Course:
         return f"{name}:{day.year if window == CalendarWindow('year') else day.isoformat()}"
 
     def order(self, at: int) -> str | None:
-        """Return the order with which the target was reached."""
-        for sale in self.history.purchases:
-            if sale.known == at and not sale.back and self._counts(sale.order, at):
-                return sale.order
-        return None
+        """Return the order with which the target was reached: of several at one instant the first placed, by id."""
+        found = {(sale.at, sale.order) for sale in self.history.purchases if sale.known == at and not sale.back}
+        return next((order for _, order in sorted(found) if self._counts(order, at)), None)
 
     def _counts(self, order: str, at: int) -> bool:
         """Say whether an order added to the measure at an instant; points tell no order."""
