@@ -9,7 +9,23 @@ from typing import Any
 import pytest
 from shop import AT, program
 
-from loyaltykit import Club, InputError, MemoryStore, Opened, Order, Unit, days, grace, per_amount
+from loyaltykit import (
+    Activity,
+    Club,
+    Fact,
+    InputError,
+    MemoryStore,
+    OnEvent,
+    Opened,
+    Order,
+    Refund,
+    Reversal,
+    Unit,
+    UnknownMember,
+    days,
+    grace,
+    per_amount,
+)
 
 
 @pytest.fixture
@@ -69,3 +85,36 @@ def test_what_expires_is_called_by_the_key_that_it_came_under() -> None:
         ("expire", "old"),
     ]
     assert expected == rows
+
+
+def test_what_waits_for_ever_is_listed() -> None:
+    """A refund of a mistyped order is shown until the order comes; so is a reversal whose refund never came."""
+    club = Club(program(per_amount(1), activation=OnEvent("delivered")), MemoryStore())
+    told: list[Fact] = [
+        Refund("r", "ann", "2", AT, amount="4.00"),
+        Reversal("v", "ann", "1", "q", AT),
+        Activity("d", "ann", "delivered", AT, order="2"),
+        Activity("a", "ann", "visit", AT),
+    ]
+    for fact in (Order("1", "ann", AT, amount="10.00"), *told):
+        club.record(fact)
+    assert set(told[:3]) == set(club.waiting("ann")) == set(club.all_waiting())
+    club.record(Order("2", "ann", AT, amount="10.00"))
+    assert (told[1],) == club.waiting("ann")
+    club.record(Refund("q", "ann", "1", AT, amount="1.00"))
+    assert () == club.waiting("ann")
+    with pytest.raises(UnknownMember):
+        club.waiting("bob")
+
+
+def test_what_waits_of_a_merged_member_is_listed_with_the_other() -> None:
+    """It waits where facts of the member go now, and no longer once its order has come there."""
+    club = Club(program(per_amount(1)), MemoryStore())
+    refund = Refund("r", "ann", "2", AT, amount="4.00")
+    for fact in (refund, Order("1", "bob", AT, amount="10.00")):
+        club.record(fact)
+    club.merge("ann", into="bob", at=AT)
+    assert (refund,) == club.waiting("bob") == tuple(club.all_waiting())
+    club.record(Order("2", "ann", AT, amount="10.00"))
+    assert () == club.waiting("bob") == tuple(club.all_waiting())
+    assert 16 == club.balance("bob", at=AT + timedelta(hours=1)).available

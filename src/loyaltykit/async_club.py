@@ -160,6 +160,8 @@ class AsyncClub:
     members = twin_iterator(Club.members)
     members_page = twin(Club.members_page)
     statement = twin(Club.statement)
+    waiting = twin(Club.waiting)
+    all_waiting = twin_iterator(Club.all_waiting)
     explain = twin(Club.explain)
     scenario = twin(Club.scenario)
 

@@ -389,9 +389,9 @@ def spending_key(order: str, number: int) -> str:
     """Return the key under which an order spends the points of its part of this number, counted from 0.
 
     >>> spending_key("1001", 0), spending_key("1001", 1)
-    ('order:1001', 'order#2:1001')
+    ('order:1001', 'order~2:1001')
     """
-    return order_key(order) if number == 0 else f"order#{number + 1}:{order}"
+    return order_key(order) if number == 0 else f"order~{number + 1}:{order}"
 
 
 def order_of(fact: Fact) -> str | None:

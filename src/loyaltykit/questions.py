@@ -6,7 +6,7 @@ or future, with no job run, and may be limited to what had been recorded by anot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from loyaltykit.errors import (
     InputError,
 )
 from loyaltykit.explaining import explain_account, reason_of
-from loyaltykit.facts import Member
+from loyaltykit.facts import Fact, Member
 from loyaltykit.grants import Decision
 from loyaltykit.history import History
 from loyaltykit.journal import NEVER, Context, Need, Record
@@ -38,7 +38,7 @@ from loyaltykit.ledger import (
 )
 from loyaltykit.merges import links_of, note_of
 from loyaltykit.program import Program
-from loyaltykit.recorded import Recorded, history_of
+from loyaltykit.recorded import Recorded, history_of, waiting
 from loyaltykit.rulebook import Rulebook, unknown_member
 from loyaltykit.status import Status, due, grants_of, looks_back, status
 from loyaltykit.steps import replay
@@ -205,6 +205,30 @@ class Questions:
         rows = statement_of(context.entries, books, unit, to_us(at), known, reason_of(context.records))
         return Statement(member, unit, at, rows, self.program(at).zone)
 
+    def waiting(self, member: str) -> tuple[Fact, ...]:
+        """Return the facts of a member that wait for another one, as they were recorded, the first recorded first.
+
+        A refund waits for its order, however long; so does a reversal, for its refund as well, and an activity that
+        means something only to an order. What waits for ever names an order that there is not: mistyped perhaps.
+
+        >>> from datetime import UTC
+        >>> from loyaltykit import Club, MemoryStore, Order, Program, Refund, per_amount
+        >>> club, monday = Club(Program("corner", "USD", earning=per_amount(1)), MemoryStore()), datetime(2026, 3, 2)
+        >>> club.record(Refund("r-1", "ann", "1O01", monday.replace(tzinfo=UTC), amount="5.00")).status
+        'waiting'
+        >>> [(fact.id, fact.order) for fact in club.waiting("ann")]
+        [('r-1', '1O01')]
+        """
+        context = self._load(Need(self._account(member), everything=True), member)
+        return waiting(with_others(context, self._elsewhere(context)))
+
+    def all_waiting(self) -> Iterator[Fact]:
+        """Yield the facts of all members that wait for another one, one member after the other."""
+        for member in self.members():
+            context = self._store.load(Need(self._account(member), everything=True))
+            if context.head is not None and context.head.status != "closed":  # else it is with whom they were merged
+                yield from waiting(with_others(context, self._elsewhere(context)))
+
     def explain(self, member: str, *, at: datetime, unit: str = "points") -> Explanation:
         """Return why the balance is what it is: the tree of facts and rules behind it. Print it."""
         self._rules.check_unit(unit)
@@ -281,15 +305,18 @@ class Questions:
         program = self.program(instant(at))
         context = self._store.load(Need(self._account(member), everything=True))
         formerly = note_of(context.head).get("absorbed", [])
-        told, elsewhere = [*self._writer.told(member, known_at)], {}
-        for other in links_of(note_of(context.head)):
-            records = self._store.load(Need(self._account(other), everything=True)).records
-            elsewhere[other] = tuple(records.values())
-            told += self._writer.told(other, known_at) if other in formerly else ()
-        known = _known(with_others(context, elsewhere), known_at)
+        told = [fact for name in (member, *formerly) for fact in self._writer.told(name, known_at)]
+        known = _known(with_others(context, self._elsewhere(context)), known_at)
         if context.head is None and not told:
             raise unknown_member(member)
         return history_of(member, context, known, program, to_us(at), formerly, told)
+
+    def _elsewhere(self, context: Context) -> dict[str, Sequence[Record]]:
+        """Return the records of those with whom a member is, or was, merged."""
+        return {
+            other: tuple(self._store.load(Need(self._account(other), everything=True)).records.values())
+            for other in links_of(note_of(context.head))
+        }
 
     def _load(self, need: Need, member: str) -> Context:
         context = self._store.load(need)

@@ -75,6 +75,22 @@ def recorded(
     return Recorded(facts, consents, invitations, grants, frozenset(done), tuple(formerly))
 
 
+def waiting(records: Iterable[Record]) -> tuple[Fact, ...]:
+    """Return the facts that wait for another: for their order, or for the refund that they say did not stand."""
+    told = [record for record in records if record.kind in FACTS]
+    known = {record.ref for record in told if record.kind == "order"}
+    refunds = {record.key for record in told if record.kind == "refund"}
+    found: list[Fact] = []
+    for record in sorted(told, key=lambda record: (record.recorded_at, record.at, record.key)):
+        idle = record.kind in ("refund", "reversal") or record.status == "waiting"
+        fact = wire.loads(FACTS[record.kind], record.payload) if idle else None
+        if fact is not None and (
+            record.ref not in known or (isinstance(fact, Reversal) and f"refund:{fact.refund}" not in refunds)
+        ):
+            found.append(fact)
+    return tuple(found)
+
+
 def asks_for_points(program: Program) -> bool:
     """Say whether a program's status rules look at points."""
     return any(measure.kind in ("earned", "balance") for measure in status.measures(program))

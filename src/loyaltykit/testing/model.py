@@ -621,7 +621,7 @@ def _points_parts(order: Order) -> dict[str, Tender]:
     named = {}
     for number, tender in enumerate(order.tenders):
         if tender.kind == "points" and tender.points:
-            own = f"order:{order.id.replace('@', '@@')}" if not number else f"order#{number + 1}:{order.id}"
+            own = f"order:{order.id.replace('@', '@@')}" if not number else f"order~{number + 1}:{order.id}"
             named[tender.key or own] = tender
     return named
 
