@@ -25,12 +25,12 @@ from loyaltykit.stories import OrderFact, key_of
 class Absorbed(Exception):
     """The order may have been recorded of one of the `members` with whom this one is, or was, merged.
 
-    `paths` are the ways by which lots of theirs came: the names of members, the outermost first, joined by ``>``.
+    `prefixes` are those of the lots that came from them.
     """
 
-    def __init__(self, members: Sequence[str], paths: Sequence[str]) -> None:
-        super().__init__(members, paths)
-        self.members, self.paths = members, paths
+    def __init__(self, members: Sequence[str], prefixes: Sequence[str]) -> None:
+        super().__init__(members, prefixes)
+        self.members, self.prefixes = members, prefixes
 
 
 class Elsewhere(NamedTuple):

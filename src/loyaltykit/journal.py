@@ -36,13 +36,22 @@ def stem(key: str) -> str:
     return key
 
 
+def stem_of_lot(name: str) -> str:
+    """Return what a lot's name begins with: the stem of a key, after the prefix of a merge.
+
+    >>> stem_of_lot("order:%231001#stamps"), stem_of_lot("bob>order:1001+key:back")
+    ('order:%231001', 'bob>order:1001')
+    """
+    return name.partition("+")[0].partition("#")[0]
+
+
 def source_of_lot(name: str) -> str:
     """Return the key of the record that a lot comes from: what its name begins with.
 
     >>> source_of_lot("order:%231001#stamps"), source_of_lot("order:1001+key:back")
     ('order:#1001', 'order:1001')
     """
-    name = name.partition("+")[0].partition("#")[0]
+    name = stem_of_lot(name)
     for mark, spelled in reversed(_MARKS):
         if spelled in name:
             name = name.replace(spelled, mark)
@@ -119,6 +128,11 @@ class Lot(NamedTuple):
     forgiven: int  # not taken back although the award was lowered: a clamped shortfall
 
     @property
+    def stem(self) -> str:
+        """What its name begins with."""
+        return stem_of_lot(self.lot)
+
+    @property
     def source(self) -> str:
         """The key of the record that brought it."""
         return source_of_lot(self.lot)
@@ -174,7 +188,7 @@ class Need(NamedTuple):
     spend_at: int = 0  # ... counting only lots with active_at <= spend_at < expires_at
     due: int | None = None  # lots and items with due_at <= due; Context.next_at then says when the next one follows
     lots: tuple[str, ...] = ()  # lots by id
-    sources: tuple[str, ...] = ()  # lots by the key of the record that brought them: by how their names begin
+    stems: tuple[str, ...] = ()  # lots by what their names begin with: this alone, or this and "#" or "+" and more
     items: tuple[tuple[str, str], ...] = ()  # items by (kind, name)
     kinds: tuple[str, ...] = ()  # all items of these kinds
     open_lots: bool = False  # all lots with anything pending, active or held

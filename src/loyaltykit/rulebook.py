@@ -26,11 +26,11 @@ from loyaltykit.errors import InputError, RefundTooLarge, UnknownMember, WrongCu
 from loyaltykit.facts import Activity, Fact, Member, Order, Refund, Reversal, spending_key
 from loyaltykit.fields import text
 from loyaltykit.handover import require_open, transferred
-from loyaltykit.journal import NEVER, Context, Need, Record
+from loyaltykit.journal import NEVER, Context, Need, Record, stem
 from loyaltykit.ledger import Envelope, Posting
 from loyaltykit.marks import Acknowledge, Give, Invite, Mark
 from loyaltykit.matching import Tiers
-from loyaltykit.merges import links_of, note_of, path_to
+from loyaltykit.merges import links_of, note_of, prefix_of
 from loyaltykit.program import Grace, Program, in_force
 from loyaltykit.recorded import FACTS, earning_tiers
 from loyaltykit.refunds import remains
@@ -140,13 +140,13 @@ class Rulebook:
 
     def fact_task(
         self, fact: Told, tier: Tiers, *, account: str | None = None,
-        elsewhere: Mapping[str, Sequence[Record]] = NOTHING, paths: Sequence[str] = (),
+        elsewhere: Mapping[str, Sequence[Record]] = NOTHING, prefixes: Sequence[str] = (),
         reserved: Mapping[str, tuple[int, int]] = NOTHING, source: Sequence[Fact] = (),
     ) -> Task:  # fmt: skip
         """Say what recording a fact needs to see, and how it is decided.
 
         `account` is where it goes if its member was merged. `elsewhere` are the records of its order in accounts
-        that this one is, or was, merged with, `paths` how lots came from there; `reserved` are its parts of campaign
+        that this one is, or was, merged with, `prefixes` those of lots from there; `reserved` are its parts of campaign
         budgets: (reserved, the budget's points), and `source` what the shop's own tables tell of the member, where a
         tier is to be worked out.
         """
@@ -165,18 +165,18 @@ class Rulebook:
         if isinstance(fact, Consent):
             return Task(Need(account, (key,)), envelope, _note, terms)
         part = Part(tier, elsewhere, {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()}, source)
-        keys, refs, sources = [key], [], []
+        keys, refs, stems = [key], [], []
         items: list[tuple[str, str]] = []
         if isinstance(fact, Activity):
             items += count_items(counters(program, fact))
         if ref is not None:
-            refs, sources = [ref], [ref, *[f"{path}>{ref}" for path in paths]]
+            refs, stems = [ref], [prefix + stem(ref) for prefix in ("", *prefixes)]
             items.append(("order", ref))
             if isinstance(fact, Order):
                 items += count_items(counters(program, fact))
                 items += _spending_items(fact)
                 keys += [record_key(tender.key) for tender in fact.tenders if tender.key is not None]
-        need = Need(account, tuple(keys), tuple(refs), sources=tuple(sources), items=tuple(items))
+        need = Need(account, tuple(keys), tuple(refs), stems=tuple(stems), items=tuple(items))
         if tier is None and self.asks_for_tiers(fact):
             need = need._replace(everything=True)
         return Task(need, envelope, lambda view: self._tell(fact, part, view), terms)
@@ -199,7 +199,7 @@ class Rulebook:
         note = note_of(view.context.head)
         links = links_of(note)
         if set(part.elsewhere) != set(links) and (ref_of(fact) is not None or note.get("formerly")):
-            raise Absorbed(links, [">".join(path_to(note, each)) for each in note.get("absorbed", ())])
+            raise Absorbed(links, [prefix_of(note, each) for each in note.get("absorbed", ())])
         check_again(fact, note, part.elsewhere)
         program = self.program(fact.at)
         if part.tier is None and isinstance(fact, EARNS) and asks_for_tiers(program):
@@ -327,7 +327,7 @@ class Rulebook:
             case commands.Restore():
                 need = need._replace(items=(("spent", command.of),))
             case commands.ClawBack():
-                need = need._replace(sources=(record_key(command.of),))
+                need = need._replace(stems=(stem(record_key(command.of)),))
             case commands.Reinstate():
                 need = need._replace(lots=(command.lot,))
             case Invite():

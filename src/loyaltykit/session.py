@@ -148,7 +148,7 @@ def pause(attempt: int, sleep: Callable[[float], object] = time.sleep) -> None:
 
 
 def _named(need: Need) -> tuple[Iterable[Any], ...]:
-    return need.keys, need.refs, need.sources, need.items, need.lots, need.kinds
+    return need.keys, need.refs, need.stems, need.items, need.lots, need.kinds
 
 
 def union(needs: Sequence[Need]) -> Need:
@@ -165,7 +165,7 @@ def union(needs: Sequence[Need]) -> Need:
         spending.spend_at,
         max(dues, default=None),
         _all(need.lots for need in needs),
-        _all(need.sources for need in needs),
+        _all(need.stems for need in needs),
         _all(need.items for need in needs),
         _all(need.kinds for need in needs),
         any(need.open_lots for need in needs),

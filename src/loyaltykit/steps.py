@@ -419,7 +419,7 @@ def _keep_beside(books: Books, lot: Lot, source: str) -> None:
     if left:
         kept = lot._replace(held=0, spent=0, expired=0, clawed=0, owed=0, excused=0, forgiven=0)
         books.put(lot._replace(pending=0, active=0))
-        books.put(kept._replace(lot=f"{lot.lot}+{source}", due_at=NEVER, issued=left))
+        books.put(kept._replace(lot=f"{lot.lot}+{source}", issued=left))
 
 
 def carry(books: Books, at: int, source: str, name: str, value: Any) -> None:
@@ -461,7 +461,7 @@ def owe(books: Books, at: int, source: str, unit: str, amount: int) -> None:
         row.debt -= handed
         uses: list[Use] = [("", "sent", "debt", handed)] if handed else []
         if handed < -amount:  # points of which it was learnt later have repaid it meanwhile
-            lot = Lot(source, unit, source, at, at, NEVER, NEVER, *(0,) * 10)
+            lot = Lot(stem(source), unit, at, at, NEVER, *(0,) * 10)
             uses.append(books.aside(lot, source, -amount - handed, at, "sent"))
         books.move(unit, "transfer_in", -amount, at, source, uses)
 

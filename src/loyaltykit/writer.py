@@ -72,20 +72,20 @@ class Writer:
         every = tier is None and self.rules.asks_for_tiers(fact)
         account: str | None = None
         elsewhere: Mapping[str, Sequence[Record]] = {}
-        paths: Sequence[str] = ()
+        prefixes: Sequence[str] = ()
         told = self._asked(fact) if tier is None else ()
         while True:
             task = self.rules.fact_task(
-                fact, tier, account=account, elsewhere=elsewhere, paths=paths, reserved=reserved, source=told
+                fact, tier, account=account, elsewhere=elsewhere, prefixes=prefixes, reserved=reserved, source=told
             )
             try:
                 posting = self.write(task)
                 break
             except Moved as moved:
-                account, elsewhere, paths = self.rules.account(moved.into), {}, ()
+                account, elsewhere, prefixes = self.rules.account(moved.into), {}, ()
             except Absorbed as absorbed:
                 elsewhere = self._elsewhere(absorbed.members, None if every else fact)
-                paths = absorbed.paths
+                prefixes = absorbed.prefixes
         self._settle_budgets(posting, fact, reserved)
         return posting
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact, stem
+from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact
 from loyaltykit.stores._sql_statements import FOLLOWING, KINDS, READERS, SIZES, SPENDING, Shape
 
 WIDEST = SIZES[-1]
@@ -15,12 +15,12 @@ WIDEST = SIZES[-1]
 
 def too_wide(need: Need) -> bool:
     """Return whether a need names more of something than one statement has room for."""
-    return max(map(len, (need.keys, need.refs, need.lots, need.sources, need.items, need.kinds))) > WIDEST
+    return max(map(len, (need.keys, need.refs, need.lots, need.stems, need.items, need.kinds))) > WIDEST
 
 
 def split(need: Need) -> list[Need]:
     """Return needs that each fit into a statement, and together ask for the same."""
-    named = ("keys", "refs", "lots", "sources", "items", "kinds")
+    named = ("keys", "refs", "lots", "stems", "items", "kinds")
     parts = [need._replace(**{name: getattr(need, name)[:WIDEST] for name in named})]
     for name in named:
         rest = getattr(need, name)[WIDEST:]
@@ -46,7 +46,7 @@ def asked(need: Need, limit: int) -> tuple[Shape, dict[str, Any]]:
         len(spend),
         need.due is not None,
         _put(values, "lot", need.lots),
-        _put_ranges(values, need.sources),
+        _put_ranges(values, need.stems),
         _put(values, "kind", need.kinds),
         _put(values, "item_kind", tuple(item_kinds)),
         _put(values, "name", tuple({name for _, name in need.items})),
@@ -65,11 +65,10 @@ def _put(values: dict[str, Any], name: str, names: Sequence[str]) -> int:
     return size
 
 
-def _put_ranges(values: dict[str, Any], sources: Sequence[str]) -> int:
-    """Put between what the names of the lots lie that records brought: a stem alone, or ``#`` or ``+`` and more."""
-    begins = tuple(stem(source) for source in sources)
-    _put(values, "begin", begins)
-    return _put(values, "end", tuple(begin + "," for begin in begins))  # which follows "+"
+def _put_ranges(values: dict[str, Any], stems: Sequence[str]) -> int:
+    """Put between what the names of lots lie that begin with a stem: it alone, or ``#`` or ``+`` and more."""
+    _put(values, "begin", stems)
+    return _put(values, "end", tuple(stem + "," for stem in stems))  # which follows "+"
 
 
 def room(count: int) -> int:

@@ -74,7 +74,7 @@ class Shape(NamedTuple):
     spend: int
     due: bool
     lots: int
-    sources: int
+    stems: int
     kinds: int
     item_kinds: int
     item_names: int
@@ -133,8 +133,8 @@ class Statements:
             parts.append(self._part(Item, item, [*_of(item), item.c.due_at <= due, sa.text(DUE)]))
         if shape.lots:
             parts.append(self._part(Lot, lot, _of(lot, lot=shape.lots)))
-        if shape.sources:
-            parts.append(self._part(Lot, lot, [*_of(lot), _beginning(lot.c.lot, shape.sources)]))
+        if shape.stems:
+            parts.append(self._part(Lot, lot, [*_of(lot), _beginning(lot.c.lot, shape.stems)]))
         if shape.open_lots:
             parts.append(self._part(Lot, lot, [*_of(lot), sa.text(f"({OPEN})")]))
         if shape.item_names:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from loyaltykit.errors import StaleVersion, StoreError
-from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact, stem
+from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact
 from loyaltykit.stores import _sqlite_schema as sql
 from loyaltykit.stores._commits import check_commit, follows_failed, moved, stale
 from loyaltykit.stores._sqlite_file import Connection
@@ -25,18 +25,18 @@ def glance(connection: Connection, need: Need) -> Context | None:
 
     None where there is something, or where more is asked for than what is named; then `view` tells.
     """
-    account, keys, refs, spend, _, due, names, sources, items, kinds, open_lots, everything = need
+    account, keys, refs, spend, _, due, names, stems, items, kinds, open_lots, everything = need
     if spend or due is not None or kinds or open_lots or everything:
         return None
     orders = [ref for ref in refs if ref not in keys]  # each may be the key of what it names
     named: list[str] = [*keys, *refs, *orders, *names]
-    for source in sources:
-        named += _range(source)
+    for stem in stems:
+        named += _range(stem)
     for item in items:
         named += item
     if len(named) > _GLANCE:
         return None
-    statement = sql.head_and_whether(len(keys), len(refs), len(orders), len(names), len(sources), len(items))
+    statement = sql.head_and_whether(len(keys), len(refs), len(orders), len(names), len(stems), len(items))
     row = connection.execute(statement, (*named, account)).fetchone()
     if row is None:
         return Context(None, {}, {}, {}, {})
@@ -97,13 +97,9 @@ def balance(unit: str, numbers: str) -> Balance:
     return Balance(unit, *json.loads(numbers))
 
 
-def _range(source: str) -> tuple[str, str]:
-    """Return between what the names of the lots lie that a record brought: its stem alone, or ``#`` or ``+`` and more.
-
-    Few others lie there as well.
-    """
-    begin = stem(source)
-    return begin, begin + ","  # which follows "+"
+def _range(stem: str) -> tuple[str, str]:
+    """Return between what the names of lots lie that begin with a stem. Few others lie there as well."""
+    return stem, stem + ","  # which follows "+"
 
 
 def _named(
@@ -144,8 +140,8 @@ def _lots(connection: Connection, need: Need, lots: dict[str, Lot]) -> None:
                 if wanted <= 0:
                     break
     _keep(lots, _named(connection, sql.LOTS_BY_NAME, account, need.lots))
-    for source in need.sources:
-        _keep(lots, connection.execute(sql.LOTS_BEGINNING, (account, *_range(source))))
+    for stem in need.stems:
+        _keep(lots, connection.execute(sql.LOTS_BEGINNING, (account, *_range(stem))))
     if need.open_lots:
         _keep(lots, connection.execute(sql.LOTS_OPEN, (account,)))
 

@@ -214,9 +214,9 @@ _NAMED = (
 
 
 @cache
-def head_and_whether(keys: int, refs: int, orders: int, lots: int, sources: int, items: int) -> str:
+def head_and_whether(keys: int, refs: int, orders: int, lots: int, stems: int, items: int) -> str:
     """Return the statement for the head, and whether anything is there under so many names of each kind."""
-    counts = keys, refs, orders, lots, sources, items
+    counts = keys, refs, orders, lots, stems, items
     asked = [each for each, times in zip(_NAMED, counts, strict=True) for _ in range(times)]
     return f"{_HEAD}, {' OR '.join(asked) or '0'} FROM head WHERE account = ?"
 

@@ -209,7 +209,7 @@ class _Account:
         self.by_ref: dict[str, list[Record]] = {}
         self.entries: list[Entry] = []
         self.lots: dict[str, Lot] = {}
-        self.by_source: dict[str, list[str]] = {}
+        self.by_stem: dict[str, list[str]] = {}
         self.spendable: dict[str, list[_LotKey]] = {}  # by unit: what has anything active
         self.open: dict[str, None] = {}  # the lots with anything pending, active or held
         self.lots_due: list[tuple[int, str]] = []
@@ -253,7 +253,7 @@ class _Account:
             if due_at != NEVER:
                 insort(self.lots_due, (due_at, lot.lot))
         if old is None:
-            self.by_source.setdefault(lot.source, []).append(lot.lot)
+            self.by_stem.setdefault(lot.stem, []).append(lot.lot)
 
     def _put_item(self, item: Item) -> None:
         of_kind = self.items.setdefault(item.kind, {})
@@ -302,8 +302,8 @@ class _Account:
         for name in need.lots:
             if name in lots:
                 yield lots[name]
-        for source in need.sources:
-            for name in self.by_source.get(source, ()):
+        for stem in need.stems:
+            for name in self.by_stem.get(stem, ()):
                 yield lots[name]
         if need.open_lots:
             for name in self.open:

@@ -112,7 +112,7 @@ class ReadingLaws(StoreTests):
         for place, account in enumerate(_DISTINCT, 1):
             for need in (
                 Need(account, everything=True),
-                Need(account, ("order:1",), sources=("l",), kinds=("hold",)),
+                Need(account, ("order:1",), stems=("l",), kinds=("hold",)),
                 Need(account, ("order:1",), spend=(("points", 99),), due=9),
             ):
                 context = store.load(need)
@@ -141,7 +141,7 @@ class ReadingLaws(StoreTests):
                 keys=tuple(whole.records),
                 refs=tuple(each.ref for each in made.records if each.ref is not None),
                 lots=tuple(whole.lots),
-                sources=tuple(each.source for each in made.lots),
+                stems=tuple(each.stem for each in made.lots),
                 items=tuple(whole.items),
             )
             whole.check(need, store.load(need))
@@ -264,12 +264,12 @@ class ReadingLaws(StoreTests):
         }
         store.append(commit("p/a", lots=list(lots.values())))
         assert_within({"d"}, lots, store.load(Need("p/a", lots=("d", "x"))).lots)
-        assert_within({"d", "d#2", "d+key:x"}, lots, store.load(Need("p/a", sources=("d", "x"))).lots)
-        assert_within({"d%23"}, lots, store.load(Need("p/a", sources=("d#",))).lots)
+        assert_within({"d", "d#2", "d+key:x"}, lots, store.load(Need("p/a", stems=("d", "x"))).lots)
+        assert_within({"d%23"}, lots, store.load(Need("p/a", stems=("d%23",))).lots)
         assert_within({"a", "b", "c"}, lots, store.load(Need("p/a", open_lots=True)).lots)
         lots["d#2"] = lot("d#2", 0, held=2)
         store.append(commit("p/a", 1, lots=[lots["d#2"]]))
-        assert_within({"d", "d#2", "d+key:x"}, lots, store.load(Need("p/a", sources=("d",))).lots)
+        assert_within({"d", "d#2", "d+key:x"}, lots, store.load(Need("p/a", stems=("d",))).lots)
         assert_within({"a", "b", "c", "d#2"}, lots, store.load(Need("p/a", open_lots=True)).lots)
 
     def test_items(self) -> None:

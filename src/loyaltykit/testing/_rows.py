@@ -176,7 +176,7 @@ def needs(account: str) -> st.SearchStrategy[Need]:
         spend_at=_SMALL,
         due=st.none() | _SMALL,
         lots=st.lists(st.sampled_from(_NAMES), max_size=2).map(tuple),
-        sources=st.lists(st.sampled_from(["s1", "s2", "s3", "s"]), max_size=1).map(tuple),
+        stems=st.lists(st.sampled_from(["s1", "s2", "s3", "s"]), max_size=1).map(tuple),
         items=st.lists(st.tuples(st.sampled_from(["hold", "count"]), st.sampled_from("abc")), max_size=2).map(tuple),
         kinds=st.lists(st.sampled_from(["hold", "count"]), max_size=1).map(tuple),
         open_lots=st.booleans(),
@@ -218,12 +218,7 @@ class Plain:
         lots = {name for unit, wanted in need.spend for name in self._prefix(unit, wanted, need.spend_at)}
         for each in self.lots.values():
             is_open = each.pending > 0 or each.active > 0 or each.held > 0
-            if (
-                each.lot in need.lots
-                or each.source in need.sources
-                or each.due_at <= due
-                or (need.open_lots and is_open)
-            ):
+            if each.lot in need.lots or each.stem in need.stems or each.due_at <= due or (need.open_lots and is_open):
                 lots.add(each.lot)
         return (
             {each.key for each in self.records.values() if each.key in need.keys or each.ref in need.refs},
