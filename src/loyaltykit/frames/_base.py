@@ -270,12 +270,16 @@ def folded(code: str) -> str:
 
 
 def summed(frame: Any, keys: Sequence[str], sums: Sequence[str], **others: nw.Expr) -> Any:
-    """Return sums by keys, as whole numbers of 64 bits (what engines sum to differs), and other aggregates.
+    """Return sums by keys, as whole numbers of 64 bits, and other aggregates.
 
     Only plain columns are added up: a condition within an aggregate is ignored by some engines.
     """
-    found = frame.group_by(*keys).agg(*[nw.col(each).sum() for each in sums], **others)
-    return found.with_columns(*[nw.col(each).cast(_INT) for each in sums]) if sums else found
+    return whole(frame.group_by(*keys).agg(*[nw.col(each).sum() for each in sums], **others), sums)
+
+
+def whole(frame: Any, columns: Sequence[str]) -> Any:
+    """Return a frame with columns as whole numbers of 64 bits: what engines count and add up to differs."""
+    return frame.with_columns(*[nw.col(each).cast(_INT) for each in columns]) if columns else frame
 
 
 def lit(us: int) -> nw.Expr:

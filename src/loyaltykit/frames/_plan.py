@@ -6,7 +6,7 @@ of windows come from Python, once each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import and_, or_
@@ -17,7 +17,7 @@ import narwhals.stable.v2 as nw
 from loyaltykit import matching
 from loyaltykit.calendar import from_us, to_us
 from loyaltykit.errors import InputError, WrongCurrency
-from loyaltykit.frames._base import Base, folded, lit, present, seen, summed, together
+from loyaltykit.frames._base import Base, folded, lit, present, seen, summed, together, whole
 from loyaltykit.frames._retention_time import number, wall
 from loyaltykit.frames._tables import Table, ones
 from loyaltykit.matching import Match
@@ -26,7 +26,10 @@ from loyaltykit.windows import Anniversary, Window, bounds
 
 _INT = nw.Int64
 _AGES = ("days_since_first", "days_since_last")
-_ORDER = ("spend", "orders", *_AGES)  # what is counted by order; the rest is added up, or counted by what differs
+# What is counted by order; the rest is added up, or counted by what differs.
+_OF_ORDERS: dict[str, Callable[[nw.Expr], nw.Expr]] = {
+    "spend": nw.Expr.sum, "orders": nw.Expr.count, "days_since_first": nw.Expr.min, "days_since_last": nw.Expr.max,
+}  # fmt: skip
 _COLUMNS: dict[type[Match], str] = {
     matching.Category: "category", matching.Sku: "sku", matching.Channel: "channel", matching.Code: "code",
 }  # fmt: skip
@@ -62,11 +65,10 @@ class Plan:
         base = self.base
         alone = base.customers is None and len(base.tables) == 1 and not base.orders.derived
         if alone and list(groups) == [("orders", "order")]:  # the rows of one table have everybody
-            (everybody,) = found
-        else:
-            everybody = base.members
-            for each in found:
-                everybody = everybody.join(each, on="customer", how="left")
+            return found[0]
+        everybody = base.members
+        for each in found:
+            everybody = everybody.join(each, on="customer", how="left")
         sums = [self.column(measure) for measure in self.measures if measure.kind not in _AGES]
         return _numbers(everybody, sums)
 
@@ -81,7 +83,7 @@ class Plan:
             per_line = kind in ("products", "categories") or matching.depends_on_line(measure.where)
             name = "lines" if per_line and self.base.lines is not self.base.orders else "orders"
             keys = {"products": "sku", "categories": "category", "codes": "code", "periods": str(measure.name)}
-            key = "order" if kind in _ORDER else keys[kind]
+            key = "order" if kind in _OF_ORDERS else keys[kind]
         table = getattr(self.base, name)
         if table is None:
             hint = {
@@ -110,31 +112,30 @@ class Plan:
         counting = any(measure.kind != "spend" for measure in measures)
         frame = present(table, self._known(table)) if counting else self._known(table)
         wheres = list(dict.fromkeys(measure.where for measure in measures))
+        windows = list(dict.fromkeys(measure.window for measure in measures))
         parts = {}
         for measure in measures:
             source = "amount" if measure.kind == "spend" else "present"
-            parts[f"{source}{wheres.index(measure.where)}"] = (source, measure.where)
-        frame = frame.with_columns(
-            **{part: self._masked(nw.col(source), self._where(table, where)) for part, (source, where) in parts.items()}
-        )
+            part = self._masked(nw.col(source), self._where(table, measure.where))
+            parts[f"{source}{wheres.index(measure.where)}"] = part
         if counting and not table.alone:
-            frame = summed(frame, ["customer", "order", "at"], list(parts))
+            frame = summed(frame.with_columns(**parts), ["customer", "order", "at"], list(parts))
+            parts = {part: nw.col(part) for part in parts}
         frame = self._anniversaries(frame, measures)
-        columns, ends = {}, {}
+        columns, found = {}, {}
         for measure in measures:
-            place, name, inside = wheres.index(measure.where), self.column(measure), self._inside(measure.window)
+            place, inside = wheres.index(measure.where), self._inside(measure.window)
+            # What is asked of the same orders shares a column: the number of instants, the first of them, and the last.
+            column = f"{'amount' if measure.kind == 'spend' else 'at'}{place}_{windows.index(measure.window)}"
             if measure.kind == "spend":
-                columns[name] = self._masked(nw.col(f"amount{place}"), inside)
-                continue
-            always = table.alone and "present" not in table.has and measure.where is None
-            there = inside if always else inside & (nw.col(f"present{place}") > 0)
-            if measure.kind == "orders":
-                columns[name] = ones(there)
+                columns[column] = self._masked(parts[f"amount{place}"], inside)
             else:
-                columns[name] = nw.when(there).then(nw.col("at"))
-                ends[name] = nw.col(name).min() if measure.kind == "days_since_first" else nw.col(name).max()
-        sums = [name for name in columns if name not in ends]
-        return summed(frame.select("customer", **columns), ["customer"], sums, **ends)
+                always = table.alone and "present" not in table.has and measure.where is None
+                there = inside if always else inside & (parts[f"present{place}"] > 0)
+                columns[column] = nw.when(there).then(nw.col("at"))
+            found[self.column(measure)] = _OF_ORDERS[measure.kind](nw.col(column))
+        counts = [self.column(measure) for measure in measures if measure.kind not in _AGES]
+        return whole(frame.select("customer", **columns).group_by("customer").agg(**found), counts)
 
     def _different(self, table: Table, key: str, measures: Sequence[Measure]) -> Any:
         """Return how many different skus, categories, codes, days, months... there were."""

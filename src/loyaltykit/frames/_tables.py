@@ -150,18 +150,12 @@ def table(name: str, frame: nw.DataFrame[Any] | nw.LazyFrame[Any], columns: Mapp
     if check:
         makes.check(found)
     found = found.select(*read)
-    if "known" in has and wanted["known"] == wanted["at"]:
-        found = found.with_columns(at=nw.col("at").min().over("customer", "order"))
-    found = found.select(*[_settled(column, has) for column in wanted])
-    return Table(name, found, has, several.get("category", ()), several.get("code", ()))
-
-
-def _settled(column: str, has: frozenset[str]) -> nw.Expr:
-    """Return a column as it is used: known from its instant, where it says nothing else."""
-    if column == "known":
+    if "known" in has:
+        if wanted["known"] == wanted["at"]:
+            found = found.with_columns(at=nw.col("at").min().over("customer", "order"))
         known, at = nw.col("known"), nw.col("at")
-        return nw.when(known.is_null()).then(at).otherwise(known).alias("known")
-    return nw.col(column)
+        found = found.with_columns(known=nw.when(known.is_null()).then(at).otherwise(known))
+    return Table(name, found, has, several.get("category", ()), several.get("code", ()))
 
 
 class _Columns:
