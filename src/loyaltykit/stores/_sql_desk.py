@@ -9,7 +9,7 @@ from loyaltykit.journal import Commit, Context, Need
 from loyaltykit.stores._commits import check_commit, follows_failed, key_twice, moved, stale
 from loyaltykit.stores._sql_errors import is_refused_row
 from loyaltykit.stores._sql_links import Link, told_as
-from loyaltykit.stores._sql_rows import WIDEST, Change, as_json, asked, change, decode, head_values, room
+from loyaltykit.stores._sql_rows import WIDEST, Change, appended, asked, change, decode, named_head_values, room
 from loyaltykit.stores._sql_statements import Statements
 
 FIRST_LOTS = 32
@@ -49,10 +49,10 @@ def is_about_rows(error: StoreError) -> bool:
 class Desk:
     """Reads and writes rows with the statements of one store. Transactions are the caller's."""
 
-    def __init__(self, statements: Statements, place: str, one_statement: bool) -> None:
+    def __init__(self, statements: Statements, place: str) -> None:
         self._statements = statements
         self._place = place
-        self.one_statement = one_statement
+        self.one_statement = statements.one_statement
 
     # ------------------------------------------------------------ one account
 
@@ -62,7 +62,7 @@ class Desk:
         while True:
             shape, values = asked(need, limit)
             statement = self._statements.load(shape)
-            context = decode(need, link.rows(statement.sql, statement.values(values)), limit)
+            context = decode(self._statements.answer, need, link.rows(statement.sql, statement.values(values)), limit)
             if context is not None:
                 return context
             limit *= FIRST_LOTS
@@ -70,9 +70,9 @@ class Desk:
     def put(self, link: Link, new: Change, commit: Commit) -> None:
         """Write a commit, or raise `StaleVersion` and write nothing."""
         if self.one_statement:
-            names, texts = as_json(new)
-            statement = self._statements.append(new.expected == 0, names)
-            moved = link.rows(statement.sql, statement.values({**head_values(new), **texts}))[0][0]
+            sizes, values = appended(new)
+            statement = self._statements.append(new.expected == 0, sizes)
+            moved = link.change(statement.sql, statement.values(values))
         else:
             moved = self._move_heads(link, [new])
             if moved:
@@ -89,7 +89,7 @@ class Desk:
             (self._statements.new_head, [new for new in changes if new.expected == 0]),
             (self._statements.next_head, [new for new in changes if new.expected != 0]),
         ):
-            values = [statement.values(head_values(new)) for new in of]
+            values = [statement.values(named_head_values(new)) for new in of]
             count = link.many(statement.sql, values) if len(values) > 1 else -1
             moved += sum(link.change(statement.sql, each) for each in values) if count < 0 else count
         return moved

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import exc
@@ -38,19 +39,44 @@ class CoreLink:
     """Over a connection of SQLAlchemy, so that its events, its log and its asyncio see every statement."""
 
     def __init__(self, connection: Connection) -> None:
-        self._send = connection.exec_driver_sql
+        self._connection = connection
+        self._send: Callable[..., Any] = (
+            self._send_raw if connection.dialect.driver in _PSYCOPG else connection.exec_driver_sql
+        )
 
     def rows(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
         """Return the rows that a statement answers with."""
-        return self._send(statement, tuple(values)).fetchall()
+        rows: Sequence[Sequence[Any]] = self._send(statement, tuple(values)).fetchall()
+        return rows
 
     def change(self, statement: str, values: Values = ()) -> int:
         """Return how many rows a statement changed."""
-        return self._send(statement, tuple(values), {"preserve_rowcount": True}).rowcount
+        return int(self._send(statement, tuple(values), {"preserve_rowcount": True}).rowcount)
 
     def many(self, statement: str, values: Sequence[Values]) -> int:
         """Send one statement with many rows."""
-        return self._send(statement, list(map(tuple, values)), {"preserve_rowcount": True}).rowcount
+        return int(self._send(statement, list(map(tuple, values)), {"preserve_rowcount": True}).rowcount)
+
+    def _send_raw(self, *what: Any) -> Any:
+        """Let SQLAlchemy use a cursor of our kind for this statement; the next one is of its own kind again."""
+        pooled = self._connection.connection
+        driver: Any = pooled.driver_connection
+        usual = driver.cursor_factory
+        cursor = pooled.info.get(_CURSOR)
+        if cursor is None:
+            cursor = psycopg_cursor(driver)
+            if hasattr(cursor, "lasts"):
+                pooled.info[_CURSOR] = cursor
+
+        def once(*_: Any, **__: Any) -> Any:
+            driver.cursor_factory = usual
+            return cursor
+
+        driver.cursor_factory = once
+        try:
+            return self._connection.exec_driver_sql(*what)
+        finally:
+            driver.cursor_factory = usual
 
 
 class DriverLink:
@@ -115,20 +141,39 @@ class EngineRoad:
         self.dialect = engine.dialect
         self.style = in_order(engine.dialect)
         self.engine = engine
-        # On PostgreSQL a single statement is one round trip without BEGIN; elsewhere it would cost one to say so.
-        is_postgresql = engine.dialect.name == "postgresql"
-        self._single = engine.execution_options(isolation_level="AUTOCOMMIT") if is_postgresql else engine
 
     def open(self, *, single: bool = False) -> Held:
         """Check a connection out."""
-        connection = (self._single if single else self.engine).connect()
-        if not single and self.dialect.name == "sqlite":
-            try:
+        connection = self.engine.connect()
+        close = connection.close
+        try:
+            if single and self.dialect.name == "postgresql":
+                close = _by_itself(connection)
+            elif not single and self.dialect.name == "sqlite":
                 begin(connection.connection.driver_connection, CoreLink(connection), " IMMEDIATE")
-            except BaseException:
-                connection.close()
-                raise
-        return Held(CoreLink(connection), connection.commit, connection.close)
+        except BaseException:
+            connection.close()
+            raise
+        return Held(CoreLink(connection), connection.commit, close)
+
+
+def _by_itself(connection: Connection) -> Callable[[], None]:
+    """Let each statement be a transaction, in one round trip without BEGIN; return what ends that and closes.
+
+    The driver is told so, and not SQLAlchemy, whose AUTOCOMMIT takes as long as the statement.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    driver.autocommit = True
+
+    def close() -> None:
+        if not connection.invalidated:
+            try:
+                driver.autocommit = False
+            except Exception:  # it was lost, or is still busy: nobody else may have it
+                connection.invalidate()
+        connection.close()
+
+    return close
 
 
 class PsycopgRoad:
@@ -147,9 +192,9 @@ class PsycopgRoad:
         """Check a connection out."""
         pooled = self.engine.raw_connection()
         connection: Any = pooled.driver_connection
-        cursor = pooled.info.get(_CURSOR)
-        if cursor is None:
-            cursor = pooled.info[_CURSOR] = psycopg_cursor(connection)
+        link = pooled.info.get(_LINK)
+        if link is None:
+            link = pooled.info[_LINK] = DriverLink(psycopg_cursor(connection))
 
         def close() -> None:
             if connection.closed:
@@ -164,10 +209,11 @@ class PsycopgRoad:
             except BaseException:
                 close()
                 raise
-        return Held(DriverLink(cursor), connection.commit, close)
+        return Held(link, connection.commit, close)
 
 
-_CURSOR = "loyaltykit.cursor"
+_LINK, _CURSOR = "loyaltykit.link", "loyaltykit.cursor"
+_PSYCOPG = ("psycopg", "psycopg_async")
 
 
 def psycopg_cursor(connection: Any) -> Any:
@@ -175,13 +221,28 @@ def psycopg_cursor(connection: Any) -> Any:
 
     So nothing is searched for percent signs, and a statement is prepared once, not once for each size of its numbers.
     """
-    from psycopg import RawCursor
+    from psycopg import AsyncConnection, AsyncRawCursor
     from psycopg.rows import tuple_row
     from psycopg.types.numeric import Int8Dumper
 
-    cursor = RawCursor(connection, row_factory=tuple_row)
+    kind: Any = AsyncRawCursor if isinstance(connection, AsyncConnection) else _lasting_cursor()
+    cursor = kind(connection, row_factory=tuple_row)
     cursor.adapters.register_dumper(int, Int8Dumper)
     return cursor
+
+
+@cache
+def _lasting_cursor() -> Any:
+    """Return a kind of cursor that can be used again after SQLAlchemy has closed it: making one takes a while."""
+    from psycopg import RawCursor
+
+    class LastingCursor(RawCursor[Any]):
+        lasts = True
+
+        def close(self) -> None:
+            pass
+
+    return LastingCursor
 
 
 class JoinedRoad:
@@ -283,6 +344,8 @@ def commits_by_itself(of: Engine | Connection) -> bool:
 
 def in_order(dialect: Dialect) -> str:
     """Return the style in which this driver takes values in order, which is less work than by name."""
+    if dialect.driver in _PSYCOPG:
+        return PsycopgRoad.style
     return "format" if dialect.paramstyle == "pyformat" else dialect.paramstyle
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact
-from loyaltykit.stores._sql_statements import FOLLOWING, KINDS, READERS, SIZES, SPENDING, Shape
+from loyaltykit.stores._sql_statements import COLUMNS, HEAD_VALUES, KINDS, SIZES, SPENDING, Answer, Shape, Sizes
 
 WIDEST = SIZES[-1]
 
@@ -79,8 +79,9 @@ def room(count: int) -> int:
 # ---------------------------------------------------------------- what is answered
 
 
-def decode(need: Need, rows: Iterable[Sequence[Any]], limit: int) -> Context | None:
+def decode(answer: Answer, need: Need, rows: Iterable[Sequence[Any]], limit: int) -> Context | None:
     """Return the context that the rows of one answer are; None if more lots than `limit` are needed to be spent."""
+    flat, readers, following = answer
     head: Head | None = None
     balances: dict[str, Balance] = {}
     records: list[Record] = []
@@ -92,16 +93,17 @@ def decode(need: Need, rows: Iterable[Sequence[Any]], limit: int) -> Context | N
     seen = [0] * len(spend)
     for row in rows:
         tag = row[0]
+        row = flat(row)
         if tag >= SPENDING:
-            lot = Lot._make(READERS[_LOT](row))
+            lot = Lot._make(readers[_LOT](row))
             lots[lot.lot] = lot
             spend[tag - SPENDING] -= lot.active
             seen[tag - SPENDING] += 1
             continue
-        made: Any = KINDS[tag]._make(READERS[tag](row))
+        made: Any = KINDS[tag]._make(readers[tag](row))
         if tag == _HEAD:
             head = made
-            next_at = min((at for at in row[FOLLOWING] if at is not None), default=NEVER)
+            next_at = min((at for at in row[following] if at is not None), default=NEVER)
         elif tag == _BALANCE:
             balances[made.unit] = made
         elif tag == _RECORD:
@@ -171,31 +173,26 @@ def change(program: str, commits: Sequence[Commit]) -> Change:
     return Change(account, program, commits[0].expected, commits[-1].head, rows)
 
 
-def head_values(change: Change) -> dict[str, Any]:
-    """Return the values for the statement that moves a head."""
-    values = dict(zip(_NEW_HEAD, change.head, strict=True))
-    values["account"] = values["new_account"] = change.account
-    values["new_program"] = change.program
-    values["expected"] = change.expected
-    return values
+def head_values(change: Change) -> tuple[Any, ...]:
+    """Return the values for the statement that moves a head, in the order of `HEAD_VALUES`."""
+    return (change.account, change.account, change.program, change.expected, *change.head)
 
 
-_NEW_HEAD = [f"new_{name}" for name in Head._fields]
-
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "record": Record._fields,
-    "entry": Entry._fields,
-    "lot": (*Lot._fields, "due_at"),
-    "balance": Balance._fields,
-    "item": Item._fields,
-    "dropped": ("kind", "name"),
-}
+def named_head_values(change: Change) -> dict[str, Any]:
+    """Return them by name."""
+    return dict(zip(HEAD_VALUES, head_values(change), strict=True))
 
 
-def as_json(change: Change) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return of which tables there are rows, and those rows as JSON texts, for the one statement."""
-    names = tuple(name for name in _FIELDS if change.rows[name])
-    return names, {
-        f"{name}_rows": compact([dict(zip(_FIELDS[name], row, strict=True)) for row in change.rows[name]])
-        for name in names
-    }
+def appended(change: Change) -> tuple[Sizes, Sequence[Any]]:
+    """Return which one statement appends a change, and the values for it."""
+    sizes: list[tuple[str, bool]] = []
+    values = [*head_values(change)]
+    for name, rows in change.rows.items():
+        if len(rows) == 1:
+            values += rows[0]
+        elif rows:
+            values.append(compact([dict(zip(COLUMNS[name], row, strict=True)) for row in rows]))
+        else:
+            continue
+        sizes.append((name, len(rows) > 1))
+    return tuple(sizes), values

@@ -16,34 +16,48 @@ from loyaltykit.stores._sql_tables import DUE, OPEN, Row, Tables, is_mysql
 
 # ---------------------------------------------------------------- rows of any kind in one answer
 
-# What a load returns comes in one answer, so that it is of one version: a number that says which row it is, as many
-# whole numbers and texts as any row has, NULL where this one has fewer.
+# What a load returns comes in one answer, so that it is of one version: a number that says which row it is, then its
+# texts and its whole numbers. Where a database has arrays, these are two. Elsewhere they are as many columns as any row
+# needs, NULL where this one has fewer; a server takes time for each column of each part of such a statement.
 KINDS: tuple[Row, ...] = (Head, Balance, Record, Entry, Lot, Item)
 SPENDING = len(KINDS)
 """Lots that were asked for to be spent: from this number on, one for each unit."""
 
 
 def _fields(row: Row) -> tuple[list[str], list[str]]:
-    """Return the names of a row's whole numbers, and of its texts."""
+    """Return the names of a row's texts, and of its whole numbers."""
     hints = get_type_hints(row)
-    return [name for name in hints if hints[name] is int], [name for name in hints if hints[name] is not int]
+    return [name for name in hints if hints[name] is not int], [name for name in hints if hints[name] is int]
 
 
-_NUMBERS = max(len(_fields(row)[0]) for row in KINDS)
-_TEXTS = max(len(_fields(row)[1]) for row in KINDS)
-FOLLOWING = slice(1 + len(_fields(Head)[0]), 3 + len(_fields(Head)[0]))
-"""Where the head's answer has the next instants at which a lot and an item are due."""
+FIELDS = [_fields(row) for row in KINDS]
+_TEXTS = max(len(texts) for texts, _ in FIELDS)
+_NUMBERS = max(len(numbers) for _, numbers in FIELDS)
 
 
-def _reader(row: Row) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """Return what takes the fields of a row out of the answer, in their order."""
-    numbers, texts = _fields(row)
-    places = {name: 1 + place for place, name in enumerate(numbers)}
-    places |= {name: 1 + _NUMBERS + place for place, name in enumerate(texts)}
-    return itemgetter(*(places[name] for name in row._fields))
+class Answer(NamedTuple):
+    """How to read the rows of an answer: made flat first, then by what they are."""
+
+    flat: Callable[[Sequence[Any]], Sequence[Any]]
+    readers: Sequence[Callable[[Sequence[Any]], tuple[Any, ...]]]
+    following: slice  # where the head's row has the next instants at which a lot and an item are due
 
 
-READERS = [_reader(row) for row in KINDS]
+def _answer(arrays: bool) -> Answer:
+    readers = []
+    for row, (texts, numbers) in zip(KINDS, FIELDS, strict=True):
+        first = len(texts) if arrays else _TEXTS
+        places = {name: place for place, name in enumerate(texts)}
+        places |= {name: first + place for place, name in enumerate(numbers)}
+        readers.append(itemgetter(*(places[name] for name in row._fields)))
+    texts, numbers = FIELDS[KINDS.index(Head)]
+    end = (len(texts) if arrays else _TEXTS) + len(numbers)
+    return Answer(_joined if arrays else itemgetter(slice(1, None)), readers, slice(end, end + 2))
+
+
+def _joined(row: Sequence[Any]) -> Sequence[Any]:
+    texts, numbers = row[1], row[2]
+    return texts + numbers  # type: ignore[no-any-return]
 
 
 def number(name: str) -> sa.BindParameter[int]:
@@ -66,6 +80,13 @@ class Sent(NamedTuple):
     values: Callable[[dict[str, Any]], tuple[Any, ...]]
 
 
+class Appending(NamedTuple):
+    """Likewise, but of values in a row: first `HEAD_VALUES`, then for each table those of its row, or its rows."""
+
+    sql: str
+    values: Callable[[Sequence[Any]], tuple[Any, ...]]
+
+
 class Shape(NamedTuple):
     """How much of each kind a load names. Loads of the same shape are the same statement."""
 
@@ -82,16 +103,34 @@ class Shape(NamedTuple):
     everything: bool
 
 
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "record": Record._fields,
+    "entry": Entry._fields,
+    "lot": (*Lot._fields, "due_at"),
+    "balance": Balance._fields,
+    "item": Item._fields,
+    "dropped": ("kind", "name"),  # of items that go
+}
+"""What is written besides the head, in this order."""
+
+HEAD_VALUES = ("account", "new_account", "new_program", "expected", *(f"new_{name}" for name in Head._fields))
+"""What the statement is given that moves a head."""
+
+Sizes = tuple[tuple[str, bool], ...]
+"""Into which tables a commit writes, and whether many rows or one."""
+
 SIZES = (0, 1, 4, 16, 64, 256)
 """How many names a statement has room for; where there are fewer, the last comes again."""
 
 
 class Statements:
-    """The statements of one store, for one dialect."""
+    """The statements of one store, for one dialect; with `one_statement` in what only PostgreSQL can do."""
 
-    def __init__(self, tables: Tables, dialect: Dialect) -> None:
+    def __init__(self, tables: Tables, dialect: Dialect, one_statement: bool) -> None:
         self._tables = tables
         self._dialect = dialect
+        self.one_statement = one_statement
+        self.answer = _answer(one_statement)
         self.is_mysql = is_mysql(dialect)
         self.load = lru_cache(maxsize=1024)(self._load)
         self.append = lru_cache(maxsize=256)(self._append)
@@ -147,67 +186,73 @@ class Statements:
         self, row: Row, of: sa.FromClause, where: Sequence[Any] = (), more: Sequence[Any] = (), tag: int | None = None
     ) -> sa.Select[Any]:
         """Return one kind of rows in the form that all kinds have."""
-        numbers, texts = _fields(row)
-        first = [*(of.c[name] for name in numbers), *more]
-        second = [of.c[name] for name in texts]
-        no_number: sa.ColumnElement[Any] = sa.null()
-        no_text: sa.ColumnElement[Any] = sa.null()
-        if self._dialect.name == "postgresql":
-            no_number, no_text = sa.cast(sa.null(), sa.BigInteger), sa.cast(sa.null(), sa.Text)
-        parts = [
-            sa.literal_column(str(KINDS.index(row) if tag is None else tag)),
-            *first,
-            *[no_number] * (_NUMBERS - len(first)),
-            *second,
-            *[no_text] * (_TEXTS - len(second)),
-        ]
+        texts: list[Any]
+        numbers: list[Any]
+        texts, numbers = ([of.c[name] for name in names] for names in FIELDS[KINDS.index(row)])
+        numbers += more
+        parts: list[Any] = [sa.literal_column(str(KINDS.index(row) if tag is None else tag))]
+        if self.one_statement:
+            parts += [postgresql.array(texts), postgresql.array(numbers)]
+        else:
+            # PostgreSQL takes a NULL in a UNION for a text, unless it is told otherwise.
+            no_text: Any = sa.cast(sa.null(), sa.Text)
+            no_number: Any = sa.cast(sa.null(), sa.BigInteger)
+            if self._dialect.name != "postgresql":
+                no_text = no_number = sa.null()
+            parts += [*texts, *[no_text] * (_TEXTS - len(texts)), *numbers, *[no_number] * (_NUMBERS - len(numbers))]
         return sa.select(*(part.label(f"c{place}") for place, part in enumerate(parts))).where(*where)
 
-    def _spend(self, lot: sa.Table, place: int) -> sa.Select[Any]:
+    def _spend(self, lot: sa.Table, place: int) -> Any:
         """Return the first lots of a unit that can be spent, in the order in which they are."""
         at = number("spend_at")
-        found = (
-            sa.select(lot)
-            .where(
-                *_of(lot),
-                lot.c.unit == text(f"unit_{place}"),
-                lot.c.active > sa.literal_column("0"),
-                lot.c.expires_at > at,
-                lot.c.active_at <= at,
-            )
-            .order_by(lot.c.expires_at, lot.c.earned_at, lot.c.lot)
-            .limit(number("limit"))
-            .subquery(f"spend_{place}")
-        )
+        where = [
+            *_of(lot),
+            lot.c.unit == text(f"unit_{place}"),
+            lot.c.active > sa.literal_column("0"),
+            lot.c.expires_at > at,
+            lot.c.active_at <= at,
+        ]
+        order = (lot.c.expires_at, lot.c.earned_at, lot.c.lot)
+        if self.one_statement:
+            return self._part(Lot, lot, where, tag=SPENDING + place).order_by(*order).limit(number("limit"))
+        # Elsewhere a part of a UNION may have no order of its own.
+        found = sa.select(lot).where(*where).order_by(*order).limit(number("limit")).subquery(f"spend_{place}")
         return self._part(Lot, found, tag=SPENDING + place)
 
     # ------------------------------------------------------------ writing one account
 
-    def _append(self, first: bool, names: tuple[str, ...]) -> Sent:
+    def _append(self, first: bool, sizes: Sizes) -> Appending:
         """Return the one statement that appends a commit, if the version still is the one expected.
 
-        `names` says of which tables there are rows; each table's are one JSON text, so that their number does not
-        matter. The answer is one row: how many heads moved. Nothing is written where none did.
+        One row of a table comes as values, which costs the server the least; many come as one JSON text, so that their
+        number does not matter. What changes is the record's rows: none, as all else, where no head moved.
         """
-        head = self._tables.head
         move = self._new_head() if first else self._next_head()
-        moved = move.returning(head.c.account).cte("moved")
-        writes = [self._write_json(name, moved).cte(f"put_{name}") for name in names]
-        return self._sent(sa.select(sa.func.count()).select_from(moved).add_cte(*writes))
+        moved = move.returning(self._tables.head.c.account).cte("moved")
+        writes = {name: self._write(name, many, moved) for name, many in sizes}
+        record = writes.pop("record")
+        record = record.add_cte(moved, *(write.cte(f"put_{name}") for name, write in writes.items()))
+        compiled = record.compile(dialect=self._dialect)
+        given = list(HEAD_VALUES)
+        for name, many in sizes:
+            given += [f"{name}_rows"] if many else [f"{name}_{column}" for column in COLUMNS[name]]
+        return Appending(str(compiled), itemgetter(*map(given.index, compiled.positiontup)))
 
-    def _write_json(self, name: str, moved: sa.CTE) -> Any:
-        table: sa.Table = getattr(self._tables, "item" if name == "dropped" else name)
-        key = [column for column in table.primary_key if column.name != "account"]
-        columns = key if name == "dropped" else [column for column in table.columns if column.name != "account"]
-        given: Any = sa.func.json_to_recordset(sa.cast(text(f"{name}_rows"), postgresql.JSON))
-        given = given.table_valued(*(sa.column(column.name, _plain(column)) for column in columns))
-        given = given.render_derived(name=f"new_{name}", with_types=True)
+    def _write(self, name: str, many: bool, moved: sa.CTE) -> Any:
+        table: sa.Table = self._tables.item if name == "dropped" else getattr(self._tables, name)
+        columns = [table.c[column] for column in COLUMNS[name]]
+        given: list[Any] = [sa.bindparam(f"{name}_{column.name}", type_=_plain(column)) for column in columns]
+        source: Any = moved
+        if many:
+            of: Any = sa.func.json_to_recordset(sa.cast(text(f"{name}_rows"), postgresql.JSON))
+            of = of.table_valued(*(sa.column(column.name, _plain(column)) for column in columns))
+            of = of.render_derived(name=f"new_{name}", with_types=True)
+            given = [of.c[column.name] for column in columns]
+            source = moved.join(of, sa.true())
         if name == "dropped":
-            same = [table.c[column.name] == given.c[column.name] for column in key]
+            same = [column == value for column, value in zip(columns, given, strict=True)]
             return sa.delete(table).where(table.c.account == moved.c.account, *same)
-        rows = sa.select(moved.c.account, *(given.c[column.name] for column in columns)).select_from(
-            moved.join(given, sa.true())
-        )
+        rows = sa.select(moved.c.account, *given).select_from(source)
         insert = postgresql.insert(table).from_select(["account", *(column.name for column in columns)], rows)
         return insert if name in ("record", "entry") else self._or_update(insert, table)
 
@@ -300,9 +345,9 @@ class Statements:
 
 
 @lru_cache
-def statements(tables: Tables, dialect: type[Dialect], style: str) -> Statements:
+def statements(tables: Tables, dialect: type[Dialect], style: str, one_statement: bool) -> Statements:
     """Return the statements of a store for a dialect, with the places of values marked in a style; made once."""
-    return Statements(tables, dialect(paramstyle=style))  # type: ignore[call-arg]
+    return Statements(tables, dialect(paramstyle=style), one_statement)  # type: ignore[call-arg]
 
 
 def _of(table: sa.Table, **names: int) -> list[Any]:
@@ -335,5 +380,5 @@ def _plain(column: sa.Column[Any]) -> Any:
 
 def _next(table: sa.Table) -> Any:
     """Return the next instant after ``due`` at which something in the table is due."""
-    least = sa.select(sa.func.min(table.c.due_at))
-    return least.where(*_of(table), table.c.due_at > number("due"), sa.text(DUE)).scalar_subquery()
+    after = sa.select(table.c.due_at).where(*_of(table), table.c.due_at > number("due"), sa.text(DUE))
+    return after.order_by(table.c.due_at).limit(sa.literal_column("1")).scalar_subquery()

@@ -155,9 +155,9 @@ class SqlStore:
     def _set_up(self, road: Road, own: Tables, one_statement: bool | None) -> None:
         self._road = road
         self._tables = own
-        self._statements = statements(own, type(road.dialect), road.style)  # type: ignore[arg-type]
         one_statement = road.dialect.name == "postgresql" if one_statement is None else one_statement
-        self._desk = Desk(self._statements, road.place, one_statement)
+        self._statements = statements(own, type(road.dialect), road.style, one_statement)  # type: ignore[arg-type]
+        self._desk = Desk(self._statements, road.place)
         self._locks_all = road.dialect.name == "sqlite"  # it has one writer at a time, whatever is written
         self._checked = False
         self._closed = False
@@ -382,7 +382,9 @@ class SqlStore:
                 held = self._road.open(single=single)
             try:
                 yield held.link
-                if keep and not alone:
+                if keep and alone:
+                    held.commit()  # sends nothing, but who reads SQLAlchemy's log sees no ROLLBACK
+                elif keep:
                     with told_as(self._road.place, committing=True):
                         held.commit()
             finally:
