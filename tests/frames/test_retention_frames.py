@@ -178,6 +178,27 @@ def test_rfm_summary(on: Case) -> None:
     assert expected == on.found(found, "frequency", "recency", "T", "repeat_spend", "monetary")
 
 
+# About where an amount is taken apart, and as much as means, which are floats, are made of on every engine.
+LARGE = [sign * amount + step for amount in (2**39, 2**41, 2**53 - 1) for sign in (1, -1) for step in (-1, 0, 1)]
+
+
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support:FutureWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("engine", [*ENGINES, "pyspark"], indirect=True)
+def test_rfm_summary_of_any_amount(engine: Engine) -> None:
+    """However much is spent or given back on the first day or after it, to the last day of all, the rest is exact."""
+    make, collect = engine
+    first, then = (datetime(9999, 12, day, 12, tzinfo=UTC) for day in (1, 31))
+    rows = [row for cents in LARGE for row in ((f"first {cents}", first, cents), (f"first {cents}", then, 7))]
+    rows += [row for cents in LARGE for row in ((f"then {cents}", first, 7), (f"then {cents}", then, cents))]
+    who, placed, amounts = (list(column) for column in zip(*rows, strict=True))
+    frame = make({"who": who, "placed": placed, "cents": amounts}, KINDS)
+    base = frames.Base(frame, customer="who", at="placed", amount="cents", check=False)
+
+    found = {row["who"]: row["repeat_spend"] for row in collect(retention.rfm_summary(base, then))}
+
+    assert {f"first {cents}": 7 for cents in LARGE} | {f"then {cents}": cents for cents in LARGE} == found
+
+
 def test_rfm(on: Case) -> None:
     """Days since the last order, orders and spend of a window are those of the pure function."""
     expected = [(*each.row[:3], cents(each.spent)) for each in pure.rfm(on.rows, on.at, days(90), zone=on.zone)]

@@ -12,7 +12,9 @@ from loyaltykit.frames._base import Base
 from loyaltykit.frames._retention_bought import AMOUNT, AT, EVER, Bought, bought, grouped
 from loyaltykit.windows import Window
 
-_FIRST, _LAST, _SPENT = nw.col("first"), nw.col("last"), nw.col("spent")
+_FIRST, _LAST, _BIG, _SMALL = (nw.col(name) for name in ("first", "last", "big", "small"))
+_PART = 2**39  # of an amount
+_DAY = 2**41  # more than twice as much; with the number of a day, 22 bits, it just fits in 64 bits
 
 
 def rfm_summary(base: Base, at: datetime) -> Any:
@@ -43,18 +45,17 @@ def rfm_summary(base: Base, at: datetime) -> Any:
 def summary(found: Bought) -> Any:
     """Return `frequency`, `recency` and `T` of each `customer`; of the `spent`, if known, `repeat_spend` came later."""
     days, day = found.days, nw.col("day")
-    first, last = day.min(), day.max()
-    each = grouped(days, ["customer"], found.sums, "days", first=first, last=last)
-    columns = {
-        "frequency": nw.col("days") - 1,
-        "recency": _LAST - _FIRST,
-        "T": found.today - _FIRST,
-    }
+    ends = {"first": day.min(), "last": day.max()}
+    columns = {"frequency": nw.col("days") - 1, "recency": _LAST - _FIRST, "T": found.today - _FIRST}
     if not found.sums:
-        return each.select("customer", **columns)
-    each = each.select("customer", "days", "first", "last", spent=AMOUNT)
-    joined = each.join(days, left_on=["customer", "first"], right_on=["customer", "day"], how="inner")
-    return joined.select("customer", "spent", **columns, repeat_spend=_SPENT - AMOUNT)
+        return grouped(days, ["customer"], (), "days", **ends).select("customer", **columns)
+    # The amount of the first day, without a second pass: the least of numbers that begin with the day is that of the
+    # first. It is told in two parts, since 64 bits do not hold day and amount; they add up however engines divide.
+    days = days.with_columns(big=(AMOUNT // _PART).cast(nw.Int64))
+    days = days.with_columns(big=day * _DAY + _BIG, small=day * _DAY + (AMOUNT - _BIG * _PART))
+    each = grouped(days, ["customer"], found.sums, "days", **ends, big=_BIG.min(), small=_SMALL.min())
+    on_first = (_BIG - _FIRST * _DAY) * _PART + (_SMALL - _FIRST * _DAY)
+    return each.select("customer", spent=AMOUNT, **columns, repeat_spend=AMOUNT - on_first)
 
 
 def rfm(base: Base, at: datetime, window: Window | Period = EVER) -> Any:

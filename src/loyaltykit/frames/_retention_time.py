@@ -78,7 +78,8 @@ def number(wall: nw.Expr, unit: CalendarUnit) -> nw.Expr:
     """Return the number of the day, week, month, ... of a wall clock: consecutive, and the same on every engine."""
     year = wall.dt.year().cast(nw.Int64)
     if unit in _MONTHS:
-        return (year * 12 + wall.dt.month().cast(nw.Int64) - 1) // _MONTHS[unit]
+        month = year * 12 + wall.dt.month().cast(nw.Int64) - 1
+        return month if unit == "month" else month // _MONTHS[unit]
     before = year - 1
     day = before * 365 + before // 4 - before // 100 + before // 400 + wall.dt.ordinal_day().cast(nw.Int64)
     return day if unit == "day" else (day - 1) // 7
