@@ -19,6 +19,11 @@ Uses = list[tuple[str, int]]
 """(lot, points) that paid for something, the first taken first; the lot is "" for points that nobody had."""
 
 
+def lot_name(key: str) -> str:
+    """Return how the lots of a key are called, in which some marks mean something."""
+    return key.translate({ord(mark): f"%{ord(mark):X}" for mark in "%#+>"})
+
+
 @dataclass
 class Lot:
     """One credit. issued = pending + active + held + spent + expired + clawed."""
@@ -352,7 +357,7 @@ class Ledger:
                 cancelled = min(back, self.debt[unit])
                 self.debt[unit] -= cancelled
                 if back > cancelled:
-                    self.aside(Lot(source, unit, self.at, self.at, FAR), source, back - cancelled)
+                    self.aside(Lot(lot_name(source), unit, self.at, self.at, FAR), source, back - cancelled)
             elif grace is not None and grace > self.at >= self.lots[name].expires_at:
                 self.aside(self.lots[name], source, back, grace)
             else:

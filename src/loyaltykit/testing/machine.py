@@ -39,7 +39,7 @@ from loyaltykit.errors import (
     StoreBusy,
     UnknownMember,
 )
-from loyaltykit.facts import Line, Order, Refund, Reversal, points
+from loyaltykit.facts import Line, Order, Refund, Reversal, order_key, points
 from loyaltykit.journal import NEVER, Commit, Context, Head, Need
 from loyaltykit.ledger import Balance, verify
 from loyaltykit.program import Program
@@ -47,7 +47,7 @@ from loyaltykit.stores.memory import MemoryStore
 from loyaltykit.stores.protocol import Store
 from loyaltykit.stories import key_of
 from loyaltykit.testing import strategies as draw
-from loyaltykit.testing._ledger_model import FAR, Ledger
+from loyaltykit.testing._ledger_model import FAR, Ledger, lot_name
 from loyaltykit.testing.faults import FaultyStore, seeded
 from loyaltykit.testing.model import Fact, Impossible, Model
 
@@ -117,7 +117,7 @@ class ClubMachine(RuleBasedStateMachine):
     def id(self) -> str:
         """Return a new id."""
         self.number += 1
-        return str(self.number)
+        return _called(self.number)
 
     def when(self, data: st.DataObject, member: str) -> datetime:
         """Draw an instant: mostly now or a little later, sometimes any, often where something happens by itself."""
@@ -240,7 +240,7 @@ class ClubMachine(RuleBasedStateMachine):
     def refund(self, data: st.DataObject) -> None:
         """Record a refund of an order, perhaps of one that will be heard of later."""
         member = self.member(data)
-        coming = str(self.number + data.draw(st.integers(2, 4)))
+        coming = _called(self.number + data.draw(st.integers(2, 4)))
         known = [order.id for order in self.orders if order.member == member]
         of = data.draw(st.sampled_from([*known[-3:], *known[-3:], *known[-3:], coming]))
         refund = data.draw(draw.refunds(member, of, self.id(), st.just(self.when(data, member))))
@@ -411,7 +411,7 @@ class ClubMachine(RuleBasedStateMachine):
             self.record(fact)
             if place == by_hand:
                 some, then = data.draw(draw.SMALL), data.draw(st.sampled_from([at, self.now, *later]))
-                self.do(commands.Restore(member, named or f"order:{of}", points=some, key=self.id(), at=then))
+                self.do(commands.Restore(member, named or order_key(of), points=some, key=self.id(), at=then))
         self.orders += [fact for fact in facts if isinstance(fact, Order)]
         self.refunds += [fact for fact in facts[:count] if isinstance(fact, Refund)]
 
@@ -427,7 +427,7 @@ class ClubMachine(RuleBasedStateMachine):
         for _ in range(data.draw(st.integers(1, 4))):
             self.now = data.draw(draw.instants_from(self.now, {ends}))
             instants.append(self.now)
-        named: dict[str, Any] = {"redeemed": [spent], "earned": [earned], "lots": ["key:" + earned]}
+        named: dict[str, Any] = {"redeemed": [spent], "earned": [earned], "lots": [lot_name("key:" + earned)]}
         for at in data.draw(st.permutations(instants)):
             self.do(data.draw(draw.corrections(member, self.id(), at, **named)))
 
@@ -469,6 +469,27 @@ class ClubMachine(RuleBasedStateMachine):
             self.record(other)
         if data.draw(st.integers(0, 3)):
             self.record(Reversal(self.id(), member, of, refund.id, self.now + timedelta(hours=1)))
+
+    @precondition(lambda self: self.program.validity is not None and self.program.activation is None)
+    @rule(data=st.data(), late=st.sampled_from([0, 0, 0, 1]))
+    def hear_late(self, data: st.DataObject, late: int) -> None:
+        """Take points back that are spent, so that others go; then hear of an order of that instant, or of before.
+
+        What it earned was there by then, and may have to go in their place.
+        """
+        member, at = self.member(data), self.now + timedelta(hours=1)
+        self.gift(member, 40, at, at + timedelta(hours=data.draw(st.sampled_from([99, 999]))))
+        spent, self.now = at + timedelta(hours=1), at + timedelta(hours=2)
+        first, second = (Line("pot", count, unit_price=5) for count in (1, 2))
+        order = Order(self.id(), member, at, (first,))
+        self.record(order)
+        have = self.models[member].ledger(spent)
+        some = have.active("points") - have.debt["points"] - data.draw(st.integers(5, 20))
+        self.do(commands.Redeem(member, max(1, some), key=self.id(), at=spent))
+        self.record(Refund(self.id(), member, order.id, self.now))
+        other = Order(self.id(), member, self.now - timedelta(hours=late), (second,))
+        self.record(other)
+        self.orders += [order, other]
 
     @precondition(lambda self: self.program.caps)
     @rule(data=st.data())
@@ -680,6 +701,14 @@ def _wrong_entries(context: Context) -> Iterator[str]:
 
 
 # ---------------------------------------------------------------- small steps
+
+
+_MARKED = ("{0}", "#{0}", "{0}", "{1}@2", "{0}%23", "{0}", "{1}#2", "{0}+{1}", "ü>{0}", "{0}@@")
+
+
+def _called(number: int) -> str:
+    """Return the id of a number: now and then with marks that mean something in names, or like another id's."""
+    return _MARKED[number % len(_MARKED)].format(number, number - 1)
 
 
 def _plain(context: Context) -> Context:

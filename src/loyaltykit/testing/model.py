@@ -21,7 +21,7 @@ from loyaltykit.commands import Command
 from loyaltykit.facts import Activity, Order, Refund, Reversal, Tender
 from loyaltykit.program import Grace, Program
 from loyaltykit.rules import ActivityRule, OnEvent, PerItem
-from loyaltykit.testing._ledger_model import FAR, Ledger, Uses
+from loyaltykit.testing._ledger_model import FAR, Ledger, Uses, lot_name
 
 Fact = Order | Refund | Reversal | Activity
 Dates = tuple[datetime, datetime, datetime]
@@ -178,7 +178,7 @@ class Model:
         dates = self.dates(fact.at)
         return [
             *self.lapses(fact.at, EARNS, 0, source, {"points"}),
-            Action(fact.at, EARNS, 0, source, 4, "award", (source, "points", points, dates, source)),
+            Action(fact.at, EARNS, 0, source, 4, "award", (lot_name(source), "points", points, dates, source)),
         ]
 
     def dates(self, at: datetime, unit: str = "points", validity: Period | None = None) -> Dates:
@@ -283,11 +283,11 @@ class Model:
         given, now = self.worth(order, []), self.worth(order, refunds)
         rows: list[tuple[str, str, int, int, Period | None]] = []
         most = self.capped(given[0], used)
-        rows.append((f"order:{order.id}", "points", most, now[0], None))
+        rows.append((lot_name(_order_key(order.id)), "points", most, now[0], None))
         for rule in self.program.earning:
             if isinstance(rule, PerItem):
                 own = rule.validity if isinstance(rule.validity, Period) else None
-                name = f"order:{order.id}#stamps" if own is None else self.short_lot(order, own)
+                name = f"{lot_name(_order_key(order.id))}#stamps" if own is None else self.short_lot(order, own)
                 rows.append((name, rule.unit, given[1] * rule.points, now[1] * rule.points, own))
         return [
             (name, unit, min(most, left), self.dates(order.at, unit, own), most, own)
@@ -299,7 +299,7 @@ class Model:
         """Return the name of a lot whose dates are not those of its unit."""
         _, active, expires = self.dates(order.at, "points", validity)
         ends = str(validity) if expires == FAR else str(to_us(expires))
-        return f"order:{order.id}#{self.event or to_us(active)}:{ends}"
+        return f"{lot_name(_order_key(order.id))}#{self.event or to_us(active)}:{ends}"
 
     def worth(self, order: Order, refunds: Iterable[Refund]) -> tuple[int, int]:
         """Return what the goods that are left give: points for what was paid with money, rounded down once; items."""
@@ -474,14 +474,16 @@ class Deciding:
         c = self.command
         _, active, expires = self.model.dates(self.at, c.unit)
         dates = self.at, c.active_at or active, c.expires_at or expires
-        return self.act(("award", self.source, c.unit, c.points, dates, self.source), units={c.unit})
+        return self.act(("award", lot_name(self.source), c.unit, c.points, dates, self.source), units={c.unit})
 
     def open(self) -> list[Action]:
         """Take lots over."""
         ops = []
         for number, lot in enumerate(self.command.lots, 1):
             dates = lot.earned_at, lot.active_at or lot.earned_at, lot.expires_at or FAR
-            ops.append(("credit", f"{self.source}#{number}", self.command.unit, lot.points, dates, "transferred_in"))
+            ops.append(
+                ("credit", f"{lot_name(self.source)}#{number}", self.command.unit, lot.points, dates, "transferred_in")
+            )
         return self.act(*ops)
 
     def adjust(self) -> list[Action]:
@@ -489,7 +491,7 @@ class Deciding:
         c = self.command
         if c.points > 0:
             dates = self.at, self.at, c.expires_at or self.model.dates(self.at, c.unit)[2]
-            return self.act(("credit", self.source, c.unit, c.points, dates, "adjusted_up"))
+            return self.act(("credit", lot_name(self.source), c.unit, c.points, dates, "adjusted_up"))
         have = min(-c.points, max(0, self.available(c.unit)))
         chosen: Uses = self.then.choose(c.unit, have, self.at, self.room())
         missing = -c.points - sum(points for _, points in chosen)
@@ -577,7 +579,7 @@ class Deciding:
     def clawback(self) -> Answer | list[Action]:
         """Take back what was given."""
         c = self.command
-        lot = self.then.lots.get("key:" + c.of)
+        lot = self.then.lots.get(lot_name("key:" + c.of))
         if lot is None:
             return Answer("invalid")
         points = lot.stands if self.end is None else min(lot.stands, self.end.lots[lot.name].stands)
@@ -601,6 +603,10 @@ def _order_of(what: Fact | Command) -> str | None:
     return what.id if isinstance(what, Order) else None if isinstance(what, Command) else getattr(what, "order", None)
 
 
+def _order_key(order: str) -> str:
+    return "order:" + order.replace("@", "@@")
+
+
 def _orders(records: Iterable[Recorded]) -> list[str]:
     return list(dict.fromkeys(order for record in records if (order := _order_of(record.what)) is not None))
 
@@ -608,7 +614,7 @@ def _orders(records: Iterable[Recorded]) -> list[str]:
 def _placed(fact: Any) -> tuple[datetime, int, int, str, Fact]:
     if isinstance(fact, Order):
         first = fact.revision == 1
-        source = f"order:{fact.id.replace('@', '@@')}" + ("" if first else f"@{fact.revision}")
+        source = _order_key(fact.id) + ("" if first else f"@{fact.revision}")
         return fact.known_from, EARNS if first else REVISES, 0 if first else fact.revision, source, fact
     return fact.at, CHANGES, 0, f"{type(fact).__name__.lower()}:{fact.id}", fact
 
@@ -621,7 +627,7 @@ def _points_parts(order: Order) -> dict[str, Tender]:
     named = {}
     for number, tender in enumerate(order.tenders):
         if tender.kind == "points" and tender.points:
-            own = f"order:{order.id.replace('@', '@@')}" if not number else f"order~{number + 1}:{order.id}"
+            own = _order_key(order.id) if not number else f"order~{number + 1}:{order.id}"
             named[tender.key or own] = tender
     return named
 
