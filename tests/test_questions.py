@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 from shop import AT, program
 
 from loyaltykit import (
@@ -23,8 +24,10 @@ from loyaltykit import (
     Unit,
     UnknownMember,
     days,
+    gift_card,
     grace,
     per_amount,
+    points,
 )
 
 
@@ -118,3 +121,17 @@ def test_what_waits_of_a_merged_member_is_listed_with_the_other() -> None:
     club.record(Order("2", "ann", AT, amount="10.00"))
     assert () == club.waiting("bob") == tuple(club.all_waiting())
     assert 16 == club.balance("bob", at=AT + timedelta(hours=1)).available
+
+
+def test_a_cancellation_says_what_goes_back() -> None:
+    """A cancelled order is a refund of what remains of it: its receipt says how much, in each kind."""
+    club = Club(program(per_amount(1)), MemoryStore())
+    club.earn("ann", 50, key="welcome", at=AT)
+    paid = Order("1", "ann", AT, amount="21.50", tenders=[points(50, "0.50"), gift_card("6.00")])
+    club.record(paid)
+    club.record(Refund("r", "ann", "1", AT, amount="4.30"))
+    gone = club.record(evolve(paid, state="cancelled", revision=2, revised_at=AT + timedelta(hours=1)))
+    assert ("12.00", "4.80", 40) == (str(gone.cash), str(gone.gift_card), gone.points_back)
+    assert 50 == club.balance("ann", at=AT + timedelta(hours=1)).available
+    again = club.record(evolve(paid, state="cancelled", revision=3, revised_at=AT + timedelta(hours=2)))
+    assert (0, 0, 0) == (again.cash, again.gift_card, again.points_back)

@@ -25,7 +25,7 @@ class Receipt:
     `points` is the change of the member's points by it (pending ones included), `debt` what the member owes by it, and
     `shortfall` what could not be taken back and is not owed. `status` is ``applied``, or ``waiting`` for a fact whose
     order has not been heard of yet. `award` is there for orders and activities; `cash`, `gift_card` and `points_back`
-    say what a refund gives back to the customer.
+    say what a refund, or the cancellation of an order, gives back to the customer.
     `replayed` says that it had been recorded before; it does not count when receipts are compared.
     """
 

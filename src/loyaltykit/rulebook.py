@@ -272,7 +272,8 @@ class Rulebook:
         after = _noted(story)
         if before or after != NOTHING_BACK:
             view.books.keep("order", ref, after)
-        if not isinstance(fact, Order):
+        cancelled = isinstance(fact, Order) and fact.state == "cancelled" and story.award_of is fact
+        if not isinstance(fact, Order) or (cancelled and any(isinstance(each, Order) for each in facts)):
             outcome["back"] = [before.get("cash", "0"), before.get("gift_card", "0"), before.get("points", 0)]
             outcome["now"] = [after["cash"], after["gift_card"], after["points"]]
         if story.ignored:
