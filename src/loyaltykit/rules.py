@@ -109,10 +109,10 @@ class OnEvent:
 def counted(count: int, unit: str) -> str:
     """Return so many of a unit, in words.
 
-    >>> counted(1, "points"), counted(1000, "stamps")
-    ('1 point', '1,000 stamps')
+    >>> counted(1, "points"), counted(1000, "stamps"), counted(1, "status")
+    ('1 point', '1,000 stamps', '1 status')
     """
-    if count == 1 and unit.endswith("s"):
+    if count == 1 and unit.endswith("s") and not unit.endswith(("ss", "us", "is")):
         unit = unit[:-1]
     return f"{count:,} {unit}"
 
