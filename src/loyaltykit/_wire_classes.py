@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, is_not
 from threading import RLock
 from typing import Any, get_type_hints
 
@@ -94,6 +95,7 @@ def _writer(fields: list[_Field], mode: str) -> Convert:
         fields = [field for field in fields if field.compared]
     always = [(field.key, getattr(field.codec, mode)) for field in fields if field.required]
     others = [(field.key, field.default, getattr(field.codec, mode)) for field in fields if not field.required]
+    defaults = [default for _, default, _ in others]
     get_always = _getter([field.attribute for field in fields if field.required])
     get_others = _getter([field.attribute for field in fields if not field.required])
 
@@ -102,8 +104,11 @@ def _writer(fields: list[_Field], mode: str) -> Convert:
         try:
             for (key, convert), item in zip(always, get_always(value), strict=True):
                 data[key] = convert(item, inner)
-            for (key, default, convert), item in zip(others, get_others(value), strict=True):
-                if item is not default and item != default:
+            items = get_others(value)
+            # Most fields are left at their default, and are passed over without a step of Python.
+            chosen = compress(zip(others, items, strict=True), map(is_not, items, defaults))
+            for (key, default, convert), item in chosen:
+                if item != default:
                     data[key] = convert(item, inner)
         except InputError as error:
             error.field = f".{key}{error.field}"

@@ -88,9 +88,12 @@ def key_of(fact: Told) -> str:
             return f"{type(fact).__name__.lower()}:{fact.id}"
 
 
+_NO_STORY = (Member, Consent)
+
+
 def ref_of(fact: Told) -> str | None:
     """Return the key of the order whose story a fact belongs to, if any."""
-    order = None if isinstance(fact, Member | Consent) else order_of(fact)
+    order = None if isinstance(fact, _NO_STORY) else order_of(fact)
     return None if order is None else order_key(order)
 
 
@@ -321,12 +324,14 @@ def activity_steps(program: Program, activity: Activity, given: Award, terms: Ca
     return steps + _awarded(at, RANK_AWARD, key, program, key, given, terms)
 
 
-def unsaid(steps: Iterable[Step], planned: Sequence[Step]) -> list[Step]:
+def unsaid(steps: Sequence[Step], planned: Sequence[Step]) -> list[Step]:
     """Return the steps of a story that change anything: neither planned in the same words, nor saying what stands.
 
     `planned` are the steps of earlier records of the story. One that the story no longer has is taken back: it is
     said anew with None in place of its values.
     """
+    if not planned and len(steps) == 1 and steps[0][3] == "award" and _target(steps[0]):
+        return [*steps]  # what nearly every order comes to
     # What an activity earned by itself is said beside the story of the order that it names.
     before = {
         (step[2], step[3], step[4]): step

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from loyaltykit.errors import StaleVersion, StoreError
 from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact
 from loyaltykit.stores import _sqlite_schema as sql
 from loyaltykit.stores._commits import check_commit, follows_failed, moved, stale
 from loyaltykit.stores._sqlite_file import Connection
+
+T = TypeVar("T")
 
 _HEAD = len(Head._fields)
 _NEXT_AT = Head._fields.index("next_at")
@@ -106,14 +109,20 @@ def _named(
     connection: Connection, statement: str, account: str, names: Sequence[str], *rest: str
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of an account that the statement finds under each of the names, many at a time."""
-    place = 0
-    while place < len(names):
-        size = next((size for size in _SIZES if size <= len(names) - place), 1)
-        yield from connection.execute(sql.among(statement, size), (account, *rest, *names[place : place + size]))
-        place += size
+    for some in _parts(names):
+        yield from connection.execute(sql.among(statement, len(some)), (account, *rest, *some))
 
 
-_SIZES = (64, 8)  # few, so that SQLite's statements stay prepared
+_SIZES = (1, 4, 16, 64)
+"""For how many names there are statements: few, so that they stay prepared. Where there are fewer, one comes again."""
+
+
+def _parts(names: Sequence[T]) -> Iterator[list[T]]:
+    """Yield the names in parts that are as long as there are statements for."""
+    for place in range(0, len(names), _SIZES[-1]):
+        part = list(names[place : place + _SIZES[-1]])
+        size = next(size for size in _SIZES if size >= len(part))
+        yield part + part[-1:] * (size - len(part))
 
 
 def _records(connection: Connection, need: Need) -> dict[str, Record]:
@@ -140,8 +149,9 @@ def _lots(connection: Connection, need: Need, lots: dict[str, Lot]) -> None:
                 if wanted <= 0:
                     break
     _keep(lots, _named(connection, sql.LOTS_BY_NAME, account, need.lots))
-    for stem in need.stems:
-        _keep(lots, connection.execute(sql.LOTS_BEGINNING, (account, *_range(stem))))
+    for stems in _parts(need.stems):
+        ranges = chain.from_iterable(map(_range, stems))
+        _keep(lots, connection.execute(sql.beginning(len(stems)), (*ranges, account)))
     if need.open_lots:
         _keep(lots, connection.execute(sql.LOTS_OPEN, (account,)))
 

@@ -175,7 +175,6 @@ RECORDS_WITH_ENTRIES = f"SELECT {_columns(Record)}, entries FROM record WHERE ac
 _LOTS = f"SELECT {_columns(Lot)} FROM lot"
 LOTS = f"{_LOTS} WHERE account = ?"
 LOTS_BY_NAME = f"{_LOTS} WHERE account = ? AND lot IN (?)"
-LOTS_BEGINNING = f"{_LOTS} WHERE account = ? AND lot >= ? AND lot < ?"
 _IS_OPEN = "(pending > 0 OR active > 0 OR held > 0)"
 _OPEN_LOTS = f"{_LOTS} INDEXED BY lot_open WHERE account = ? AND {_IS_OPEN}"
 LOTS_OPEN = _OPEN_LOTS
@@ -228,6 +227,14 @@ HEAD = head_and_whether(0, 0, 0, 0, 0, 0)
 def among(statement: str, size: int) -> str:
     """Return a statement on one name as the statement on so many."""
     return statement.replace("IN (?)", f"IN ({', '.join('?' * size)})")
+
+
+@cache
+def beginning(size: int) -> str:
+    """Return the statement for the lots whose names lie between so many pairs of names."""
+    pairs = ", ".join(["(?, ?)"] * size)
+    within = "pair CROSS JOIN lot WHERE lot >= column1 AND lot < column2 AND account = ?"
+    return f"WITH pair AS (VALUES {pairs}) SELECT {_columns(Lot)} FROM {within}"
 
 
 # ---------------------------------------------------------------- reading across accounts
