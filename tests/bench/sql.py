@@ -235,7 +235,7 @@ class Bench:
     def bulk(self, rounds: int) -> None:
         """Print how many rows a second many commits come to, against COPY of the same rows into the same tables."""
         store, copied = self.store(), self.store()
-        kinds = {"record": "records", "entry": "entries", "lot": "lots", "balance": "balances"}
+        kinds = {"record": "records", "entry": "entries", "balance": "balances"}
         found = Pairs()
         with psycopg.connect(f"host={self.server.path} user=postgres") as connection:
             for turn in range(rounds + 1):
@@ -244,6 +244,7 @@ class Bench:
                 rows: dict[str, list[tuple[Any, ...]]] = {
                     "head": [(commit.account, "bench", *commit.head) for commit in made],
                     **{n: [(c.account, *row) for c in made for row in getattr(c, of)] for n, of in kinds.items()},
+                    "lot": [(c.account, *lot, lot.due_at) for c in made for lot in c.lots],
                 }
                 begin = time.perf_counter()
                 with connection.cursor() as cursor:
