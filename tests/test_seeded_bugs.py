@@ -154,7 +154,7 @@ def hangs_are_caught() -> Iterator[None]:
 def run(machine: type[ClubMachine] = Machine) -> None:
     """Run the machine, always with the same choices; raise what it finds."""
     limits = settings(
-        max_examples=EXAMPLES,
+        max_examples=2 * EXAMPLES,
         stateful_step_count=30,
         deadline=None,
         derandomize=True,

@@ -377,8 +377,10 @@ class ClubMachine(RuleBasedStateMachine):
         hold, until = self.id(), at + timedelta(hours=held)
         count = data.draw(st.sampled_from([have, max(1, have - 1), points]))
         self.do(commands.Hold(member, count, key=hold, at=at, until=until))
+        edges = {at + timedelta(hours=lasts), until}
+        for edge in edges:
+            self.compare(member, edge, None)
         if data.draw(st.integers(0, 3)):
-            edges = {at + timedelta(hours=lasts), until}
             self.now = data.draw(draw.instants_from(at, edges))
             self.do(data.draw(draw.resolutions(member, self.id(), self.now, hold, count)))
             if data.draw(st.booleans()):  # another word comes late

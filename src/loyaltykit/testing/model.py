@@ -95,7 +95,8 @@ class Model:
             if isinstance(record.what, Activity):
                 actions += self.activity(record.what, self.given(record.what, record.used))
         ledger = Ledger(self.program.shortfall, self.program.hold == "pinned")
-        for action in sorted(actions, key=lambda action: action[:5]):
+        # What one fact makes of several awards comes in the order of their lots' names.
+        for action in sorted(actions, key=lambda each: (*each[:5], each.values[0] if each.op == "award" else "")):
             if action.at > at:
                 break
             ledger.tick(action.at)
