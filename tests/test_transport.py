@@ -295,7 +295,8 @@ def test_command_finds_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtu
     """Where the source's own books are wrong, the copy is as wrong, and the status says so."""
     _shop(tmp_path / "old.db")
     with SQLiteStore(tmp_path / "old.db") as store:
-        store._connection().execute("UPDATE balance SET active = active + 7 WHERE account = 'shop/m-3-2'")
+        more = "json_set(balances, '$.points[1]', json_extract(balances, '$.points[1]') + 7)"  # active
+        store._connection().execute(f"UPDATE head SET balances = {more} WHERE account = 'shop/m-3-2'")
     assert 1 == main([str(tmp_path / "old.db"), str(tmp_path / "new.db")])
     said = capsys.readouterr().out
     assert "shop: compared, nothing wrong" in said
