@@ -26,8 +26,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import conditions
+import ledger_hand
 
-from loyaltykit.calendar import days
+from loyaltykit.calendar import days, to_us
 from loyaltykit.club import Club
 from loyaltykit.facts import Activity, Fact, Line, Order
 from loyaltykit.program import Program
@@ -77,6 +78,12 @@ def _each(do: Callable[[str, str, datetime], object], members: int) -> Slice:
         return run
 
     return prepare
+
+
+def earn_by_hand(folder: Path) -> Slice:
+    """Return a slice of earns of a ledger that is written by hand: see `ledger_hand`."""
+    give = ledger_hand.ledger(folder / "hand.db")
+    return _each(lambda member, key, at: give(member, 100, key, to_us(at)), MEMBERS)
 
 
 def earn(club: Club, members: int = MEMBERS) -> Slice:
@@ -187,6 +194,7 @@ def against_the_floor(folder: Path, rounds: int) -> None:
         earning = club("earn")
         slices = {
             "bare INSERT": (floor(folder), 300),
+            "earn by hand": (earn_by_hand(folder), 200),
             "Club.earn": (earn(earning), 200),
             "Club.redeem": (redeem(earning), 200),
         }
@@ -200,6 +208,7 @@ def against_the_floor(folder: Path, rounds: int) -> None:
         if name != floor_rate:
             share = found.ratio(name, floor_rate)
             print(f"  {name:<30}{found.median(name):>9,.0f} a second, {share:.2f} of the floor")
+    print(f"  Club.earn reaches {found.ratio('Club.earn', 'earn by hand'):.2f} of the rate of an earn by hand")
     for what in FACTS:
         gain = found.ratio(f"in bulk: {what}", f"one by one: {what}")
         print(f"  in bulk, one {what} is {gain:.1f} times as fast as one by one")
