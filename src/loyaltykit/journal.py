@@ -186,7 +186,7 @@ class Need(NamedTuple):
     refs: tuple[str, ...] = ()  # records by what they belong to
     spend: tuple[tuple[str, int], ...] = ()  # (unit, n): open lots, soonest expiring first, until their active covers n
     spend_at: int = 0  # ... counting only lots with active_at <= spend_at < expires_at
-    due: int | None = None  # lots and items with due_at <= due; Context.next_at then says when the next one follows
+    due: int | None = None  # lots and items with due_at <= due, unless the head's next_at is later: see Context.next_at
     lots: tuple[str, ...] = ()  # lots by id
     stems: tuple[str, ...] = ()  # lots by what their names begin with: this alone, or this and "#" or "+" and more
     items: tuple[tuple[str, str], ...] = ()  # items by (kind, name)
@@ -204,7 +204,7 @@ class Context(NamedTuple):
     lots: Mapping[str, Lot]  # by lot id
     items: Mapping[tuple[str, str], Item]
     entries: Sequence[Entry] = ()  # only for `everything`, ordered by (version, line)
-    next_at: int = NEVER  # where `due` was asked for: the least due_at of lots and items that is greater
+    next_at: int = NEVER  # if `due` was asked for: the least due_at after it, or the head's next_at if that is after it
 
 
 class Commit(NamedTuple):

@@ -37,11 +37,15 @@ class Task(NamedTuple):
 
 
 class Session:
-    """The writing of one account, from a load to `flush`."""
+    """The writing of one account, from a load of all that is needed, with what is due by then, to `flush`."""
 
-    def __init__(self, store: Store, need: Need) -> None:
+    def __init__(self, store: Store, *needs: Need, due: int | None = None) -> None:
         self._store = store
-        self._need = need
+        self._needs = needs
+        self._asked = frozenset(map(id, needs))
+        self._need = union(needs)
+        if due is not None:
+            self._need = self._need._replace(due=due)
         self._known: _Known | None = None
         self._commits: list[Commit] = []
         self._books: Books | None = None  # as the latest posting left them
@@ -55,7 +59,7 @@ class Session:
 
     def run(self, task: Task, recorded_at: int) -> Posting:
         """Decide a task on what is known, loading more where that is not enough."""
-        if task.need is not self._need and not self._covers(task.need):
+        if id(task.need) not in self._asked and not self._covers(task.need):
             self._reload(union([self._need, task.need]))
         while True:
             books, self._books = self._books, None  # deciding changes them: where it fails they are of no use

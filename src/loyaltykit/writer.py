@@ -31,7 +31,7 @@ from loyaltykit.merges import links_of, note_of
 from loyaltykit.program import Program
 from loyaltykit.rewards import Reward
 from loyaltykit.rulebook import EARNS, Rulebook, count_items, counted, unknown_member
-from loyaltykit.session import Session, Task, pause, union
+from loyaltykit.session import Session, Task, pause
 from loyaltykit.sources import FactSource, told_by
 from loyaltykit.stores.protocol import Store
 from loyaltykit.stories import key_of, ref_of
@@ -273,8 +273,8 @@ class Writer:
         for place, fact in enumerate(facts):
             by_account.setdefault(self.rules.account_of(fact), []).append(place)
         batch = _Batch(len(facts))
-        for places in by_account.values():
-            self._decide(facts, places, batch)
+        for account, places in by_account.items():
+            self._decide(account, facts, places, batch)
         outcomes = self.store.append_many([commit for commit, _ in batch.commits])
         for (_, places), outcome in zip(batch.commits, outcomes, strict=True):
             if outcome is None:
@@ -288,20 +288,21 @@ class Writer:
         if batch.error is not None:
             raise batch.error
 
-    def _decide(self, facts: Sequence[Told], places: list[int], batch: _Batch) -> None:
-        """Decide the facts at these places, which are of one account, as one commit."""
+    def _decide(self, account: str, facts: Sequence[Told], places: list[int], batch: _Batch) -> None:
+        """Decide the facts at these places, which are of this account, as one commit."""
         tasks: list[Task] = []
         for place in places:
             if place > batch.end:
                 break
             try:
-                tasks.append(self.rules.fact_task(facts[place], None, source=self._asked(facts[place])))
+                fact = facts[place]
+                tasks.append(self.rules.fact_task(fact, None, account=account, source=self._asked(fact)))
             except LoyaltyError as wrong:
                 batch.end, batch.error = place, wrong
         if not tasks:
             return
         last, now = max(task.envelope.at for task in tasks), self.now()
-        session = Session(self.store, union([task.need for task in tasks])._replace(due=last))
+        session = Session(self.store, *[task.need for task in tasks], due=last)
         written = 0  # so many of the places before are in the store
         for number, (place, task) in enumerate(zip(places, tasks, strict=False)):
             try:

@@ -29,29 +29,23 @@ def glance(connection: Connection, need: Need) -> Context | None:
     None where there is something, or where more is asked for than what is named; then `view` tells.
     """
     account, keys, refs, spend, _, due, names, stems, items, kinds, open_lots, everything = need
-    if spend or due is not None or kinds or open_lots or everything:
+    if spend or kinds or open_lots or everything:
         return None
     orders = [ref for ref in refs if ref not in keys]  # each may be the key of what it names
-    named: list[str] = [*keys, *refs, *orders, *names]
-    for stem in stems:
-        named += _range(stem)
-    for item in items:
-        named += item
-    if len(named) > _GLANCE:
+    asked: Sequence[Sequence[Any]] = keys, refs, orders, names, [_range(stem) for stem in stems], items
+    padded = [_padded(each) for each in asked]
+    counts = tuple(map(len, padded))
+    if max(counts) > _MOST:
         return None
-    statement = sql.head_and_whether(len(keys), len(refs), len(orders), len(names), len(stems), len(items))
-    row = connection.execute(statement, (*named, account)).fetchone()
+    named = [*chain(*padded[:4]), *chain.from_iterable(chain(*padded[4:]))]
+    row = connection.execute(sql.head_and_whether(*counts), (*named, account)).fetchone()
     if row is None:
         return Context(None, {}, {}, {}, {})
-    if row[-1]:
-        return None
     head = Head._make(row[:_HEAD])
+    if row[-1] or (due is not None and head.next_at <= due):
+        return None
     connection.seen = (account, head.version, head.next_at)
-    return Context(head, _balances(row[_HEAD]), {}, {}, {})
-
-
-_GLANCE = 16
-"""How many names one statement asks about; with each number of names there is another one, to be kept prepared."""
+    return Context(head, _balances(row[_HEAD]), {}, {}, {}, (), NEVER if due is None else head.next_at)
 
 
 def view(connection: Connection, need: Need) -> Context:
@@ -65,11 +59,9 @@ def view(connection: Connection, need: Need) -> Context:
     connection.seen = (account, head.version, head.next_at)
     lots: dict[str, Lot] = {}
     items: dict[tuple[str, str], Item] = {}
-    next_at = (
-        NEVER
-        if due is None
-        else min(_due_lots(connection, account, due, lots), _due_items(connection, account, due, items))
-    )
+    next_at = NEVER if due is None else head.next_at
+    if due is not None and next_at <= due:  # otherwise the head says that nothing is due
+        next_at = min(_due_lots(connection, account, due, lots), _due_items(connection, account, due, items))
     if need.everything:
         records: dict[str, Record] = {}
         entries: list[Entry] = []
@@ -113,16 +105,20 @@ def _named(
         yield from connection.execute(sql.among(statement, len(some)), (account, *rest, *some))
 
 
-_SIZES = (1, 4, 16, 64)
-"""For how many names there are statements: few, so that they stay prepared. Where there are fewer, one comes again."""
+_MOST = 32
+"""How many names of a kind one statement asks about at most."""
 
 
-def _parts(names: Sequence[T]) -> Iterator[list[T]]:
+def _padded(names: Sequence[T]) -> Sequence[T]:
+    """Return names as many as there are statements for, a power of two, so that few stay prepared: the last repeats."""
+    count = len(names)
+    return names if count < 3 else [*names, *[names[-1]] * ((1 << (count - 1).bit_length()) - count)]
+
+
+def _parts(names: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield the names in parts that are as long as there are statements for."""
-    for place in range(0, len(names), _SIZES[-1]):
-        part = list(names[place : place + _SIZES[-1]])
-        size = next(size for size in _SIZES if size >= len(part))
-        yield part + part[-1:] * (size - len(part))
+    for place in range(0, len(names), _MOST):
+        yield _padded(names[place : place + _MOST])
 
 
 def _records(connection: Connection, need: Need) -> dict[str, Record]:

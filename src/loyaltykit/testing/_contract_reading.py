@@ -108,7 +108,7 @@ class ReadingLaws(StoreTests):
                 "balances": [balance(place)],
                 "items": [item("hold", "h", str(place), 9)],
             }
-            store.append(commit(account, 0, "order:1", entries=[entry(1, amount=place)], **rows))
+            store.append(commit(account, 0, "order:1", entries=[entry(1, amount=place)], next_at=9, **rows))
         for place, account in enumerate(_DISTINCT, 1):
             for need in (
                 Need(account, everything=True),
@@ -236,7 +236,7 @@ class ReadingLaws(StoreTests):
             "d": lot("d", 0, 99, pending=1, active_at=10),
         }
         items = {("hold", "h"): item("hold", "h", due_at=12), ("hold", "n"): item("hold", "n")}
-        store.append(commit("p/a", lots=list(lots.values()), items=list(items.values())))
+        store.append(commit("p/a", next_at=10, lots=list(lots.values()), items=list(items.values())))
         for due, names, things, following in [
             (9, "", [], 10),
             (10, "ad", [], 11),
