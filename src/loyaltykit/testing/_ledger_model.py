@@ -105,7 +105,7 @@ class Ledger:
 
     def active(self, unit: str) -> int:
         """Return what is active and not kept back."""
-        return sum(lot.active for lot in self.of(unit)) - self.reserved(unit)
+        return sum(lot.active for lot in self.lots.values() if lot.unit == unit) - self.reserved(unit)
 
     def of(self, unit: str) -> list[Lot]:
         """Return the lots of a unit, soonest expiring first, ties by earning instant, then by name."""
@@ -142,9 +142,9 @@ class Ledger:
             due += [(min(lot.active_at, lot.expires_at), 1, lot.name) for lot in self.lots.values() if lot.pending]
             due += [(lot.expires_at, 1, lot.name) for lot in self.lots.values() if lot.active]
             due += [(time, 2, unit) for unit, time in self.lapse.items()]
-            if not due or min(due)[0] > to or min(due)[0] == FAR:
+            when, kind, name = min(due, default=(FAR, 0, ""))
+            if when > to or when == FAR:
                 break
-            when, kind, name = min(due)
             self.at = max(self.at, when)
             if kind == 0:
                 unit = self.holds[name].unit
@@ -189,7 +189,7 @@ class Ledger:
     def choose(self, unit: str, points: int, at: datetime, room: Mapping[str, int] | None = None) -> Uses:
         """Choose lots that are spendable at `at`; `room` limits what may be taken of each."""
         chosen: Uses = []
-        for lot in self.of(unit):
+        for lot in self.of(unit) if points else ():
             if lot.active_at <= at < lot.expires_at:
                 some = min(points, lot.active if room is None else min(lot.active, room[lot.name]))
                 chosen += [(lot.name, some)] if some else []
@@ -199,6 +199,8 @@ class Ledger:
     def take(self, unit: str, points: int, chosen: Uses | None = None, into: str = "spent") -> Uses:
         """Take up to so many points, of the chosen lots or soonest expiring first; return what was taken."""
         taken: Uses = []
+        if not points and chosen is None:
+            return taken
         free = max(0, self.active(unit))
         for name, wanted in self.choose(unit, min(points, free), self.at) if chosen is None else chosen:
             lot = self.lots.get(name)

@@ -7,7 +7,7 @@ rule per amount, one per item, one activity, UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -63,6 +63,10 @@ class Answer(NamedTuple):
     available: int = 0
 
 
+Story = tuple[Sequence[Action], int, Set[str]]
+"""What an order and all about it does, what it counts under caps, and the refunds that are ignored."""
+
+
 class Impossible(Exception):
     """A refund that cannot be true of its order."""
 
@@ -83,6 +87,7 @@ class Model:
         self.event = program.activation.event if isinstance(program.activation, OnEvent) else None
         grace = program.restore
         self.grace = period(grace.period) if isinstance(grace, Grace) else None
+        self._stories: dict[tuple[int, ...], tuple[Sequence[Recorded], Story]] = {}
 
     # ------------------------------------------------------------ asking
 
@@ -210,9 +215,15 @@ class Model:
 
     # ------------------------------------------------------------ orders
 
-    def story(self, order_id: str, records: Sequence[Recorded]) -> tuple[list[Action], int, set[str]]:
+    def story(self, order_id: str, records: Sequence[Recorded]) -> Story:
         """Return what an order and all about it does, what it counts under caps, and the refunds that are ignored."""
         mine = [record for record in records if _order_of(record.what) == order_id]
+        key = tuple(map(id, mine))
+        if key not in self._stories:
+            self._stories[key] = mine, self._told(mine)  # they are kept, so that what they are known by stays theirs
+        return self._stories[key][1]
+
+    def _told(self, mine: Sequence[Recorded]) -> Story:
         first = next((record for record in mine if isinstance(record.what, Order)), None)
         actions: list[Action] = []
         order: Order | None = None
