@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def test_backup_under_load(tmp_path: Path) -> None:
                 acknowledged = {key for each in written for key in list(each)}
                 backups.append((acknowledged, club._store.backup(tmp_path / f"{len(backups)}.db")))  # type: ignore[attr-defined]
             assert not errors
+            time.sleep(0.001)
     finally:
         ended.set()
         for thread in threads:
