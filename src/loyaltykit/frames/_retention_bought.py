@@ -16,7 +16,7 @@ from loyaltykit.amounts import exponent, from_minor
 from loyaltykit.calendar import CalendarUnit, Period, from_us, instant, local_date, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.frames._base import Base
-from loyaltykit.frames._retention_time import between, number, wall
+from loyaltykit.frames._retention_time import between, number, place, wall
 from loyaltykit.retention.periods import By, Cut, cuts
 from loyaltykit.windows import Window, as_window, bounds, lifetime
 
@@ -53,12 +53,23 @@ class Bought:
 
     def number(self, unit: CalendarUnit, at: nw.Expr = AT) -> nw.Expr:
         """Return the number of the local day, week, month, ... of instants."""
-        return number(wall(at, self.zone, lambda: (self.base.span[0], to_us(self.at))), unit)
+        return number(self._wall(at), unit)
+
+    def _wall(self, at: nw.Expr) -> nw.Expr:
+        return wall(at, self.zone, lambda: (self.base.span[0], to_us(self.at)))
 
     @property
     def days(self) -> Any:
         """Each day on which each customer bought: `customer`, `day`, its number, and the `amount` of that day."""
-        days = self.frame.select(CUSTOMER, *self.sums, day=self.number("day"))
+        return self._daily(self.number("day"))
+
+    @property
+    def days_by_place(self) -> Any:
+        """The same with the `place` of each day as its `day`: see `loyaltykit.frames._retention_time.place`."""
+        return self._daily(place(self._wall(AT)))
+
+    def _daily(self, day: nw.Expr) -> Any:
+        days = self.frame.select(CUSTOMER, *self.sums, day=day)
         return grouped(days, ["customer", "day"], self.sums)
 
     def cuts(self, by: By) -> tuple[Cut, ...]:

@@ -10,11 +10,12 @@ import narwhals.stable.v2 as nw
 from loyaltykit.calendar import Period
 from loyaltykit.frames._base import Base
 from loyaltykit.frames._retention_bought import AMOUNT, AT, EVER, Bought, bought, grouped
+from loyaltykit.frames._retention_time import day_at
 from loyaltykit.windows import Window
 
 _FIRST, _LAST, _BIG, _SMALL = (nw.col(name) for name in ("first", "last", "big", "small"))
 _PART = 2**39  # of an amount
-_DAY = 2**41  # more than twice as much; with the number of a day, 22 bits, it just fits in 64 bits
+_DAY = 2**41  # more than twice as much; with the place of a day, 22 bits, it just fits in 64 bits
 
 
 def rfm_summary(base: Base, at: datetime) -> Any:
@@ -44,9 +45,10 @@ def rfm_summary(base: Base, at: datetime) -> Any:
 
 def summary(found: Bought) -> Any:
     """Return `frequency`, `recency` and `T` of each `customer`; of the `spent`, if known, `repeat_spend` came later."""
-    days, day = found.days, nw.col("day")
+    days, day = found.days_by_place, nw.col("day")
     ends = {"first": day.min(), "last": day.max()}
-    columns = {"frequency": nw.col("days") - 1, "recency": _LAST - _FIRST, "T": found.today - _FIRST}
+    first, last = day_at(_FIRST), day_at(_LAST)
+    columns = {"frequency": nw.col("days") - 1, "recency": last - first, "T": found.today - first}
     if not found.sums:
         return grouped(days, ["customer"], (), "days", **ends).select("customer", **columns)
     # The amount of the first day, without a second pass: the least of numbers that begin with the day is that of the

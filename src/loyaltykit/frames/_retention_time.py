@@ -80,9 +80,24 @@ def number(wall: nw.Expr, unit: CalendarUnit) -> nw.Expr:
     if unit in _MONTHS:
         month = year * 12 + wall.dt.month().cast(nw.Int64) - 1
         return month if unit == "month" else month // _MONTHS[unit]
-    before = year - 1
-    day = before * 365 + before // 4 - before // 100 + before // 400 + wall.dt.ordinal_day().cast(nw.Int64)
+    day = _day(year, wall.dt.ordinal_day().cast(nw.Int64))
     return day if unit == "day" else (day - 1) // 7
+
+
+def _day(year: nw.Expr, place: nw.Expr) -> nw.Expr:
+    before = year - 1
+    return before * 365 + before // 4 - before // 100 + before // 400 + place
+
+
+def place(wall: nw.Expr) -> nw.Expr:
+    """Return a number that is less for an earlier day, at less cost than the day's own; `day_at` tells that."""
+    return wall.dt.year().cast(nw.Int64) * 366 + wall.dt.ordinal_day().cast(nw.Int64)
+
+
+def day_at(place: nw.Expr) -> nw.Expr:
+    """Return the number of the day that has a `place`."""
+    year = (place - 1) // 366
+    return _day(year, place - year * 366)
 
 
 def number_of(day: date, unit: CalendarUnit) -> int:
