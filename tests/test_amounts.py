@@ -25,6 +25,7 @@ from loyaltykit.amounts import (
     product,
     quantity,
     round_to_int,
+    rounded,
     to_minor,
     total,
     whole,
@@ -152,6 +153,7 @@ class TestMoney:
         assert str(product(Decimal("12345.67"), Decimal(3))) == "37037.01"
         assert str(total([Decimal("12345.67"), Decimal(1)])) == "12346.67"
         assert round_to_int(Decimal("12345.67"), "half_up") == 12_346
+        assert "12345.68" == str(rounded(Decimal("12345.675")))
         with pytest.raises(InputError):
             money("twelve")
 
@@ -329,6 +331,13 @@ class TestRounding:
         assert int(value) == round_to_int(value, "down")
         assert abs(round_to_int(value, "up")) == ceil(abs(value))
         assert round(value) == round_to_int(value, "half_even")
+
+    @given(FRACTIONS, st.integers(0, 6))
+    def test_decimals(self, value: Fraction, places: int) -> None:
+        """Rounded to so many decimals, a number has just them, and is the nearest that has, halves away from zero."""
+        result = rounded(value, places)
+        assert -places == result.as_tuple().exponent
+        assert round_to_int(value * 10**places, "half_up") == Fraction(result) * 10**places
 
     @given(AMOUNTS)
     def test_the_decimal_module_agrees(self, value: Decimal) -> None:

@@ -260,6 +260,15 @@ def round_to_int(value: int | str | Decimal | Fraction, mode: Rounding = "floor"
     return _round(*_ratio(value, "amount"), mode)
 
 
+def rounded(value: int | str | Decimal | Fraction, places: int = 2) -> Decimal:
+    """Return `value` with so many decimals, rounded half up, whatever the decimal context.
+
+    >>> rounded(Fraction(1, 8)), rounded(120), rounded(Fraction(-1, 3), 4)
+    (Decimal('0.13'), Decimal('120.00'), Decimal('-0.3333'))
+    """
+    return Decimal(f"{round_to_int(exact(value) * 10**places, 'half_up')}E-{places}")
+
+
 def _round(numerator: int, denominator: int, mode: str) -> int:
     lower, rest = divmod(numerator, denominator)
     if mode not in ROUNDINGS:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from html import escape
 from typing import Any
 
-from loyaltykit.amounts import round_to_int
+from loyaltykit.amounts import rounded
 
 
 def number(value: int | Decimal) -> str:
@@ -27,7 +27,7 @@ def percent(share: Fraction, places: int = 0) -> str:
     >>> percent(Fraction(127, 2000), 1), percent(Fraction(1, 3))
     ('6.4 %', '33 %')
     """
-    return f"{Decimal(round_to_int(share * 100 * 10**places, 'half_up')).scaleb(-places):f} %"
+    return f"{rounded(share * 100, places):f} %"
 
 
 def _cell(value: Any) -> str:

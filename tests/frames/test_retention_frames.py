@@ -21,7 +21,7 @@ from loyaltykit.windows import between, lifetime
 # DuckDB 2 says so of what Ibis 12 calls.
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
 
-KINDS = {"who": "text", "placed": "instant", "cents": "integer", "number": "text"}
+KINDS = {"who": "text", "placed": "instant", "cents": "integer", "number": "text", "via": "text"}
 NAMES = ["ann", "o'brien", 'bo "q"', "Žofie", "NaN", "null", "日本", " ann"]
 BOUNDARIES = [date(2011, 12, 1), date(2011, 12, 31), date(2012, 2, 2), datetime(2012, 3, 1, 7, tzinfo=UTC)]
 
@@ -52,10 +52,11 @@ def purchases(zone: str, refunds: bool, count: int = 400) -> tuple[list[tuple[An
         day = day_start(local_date(start + timedelta(days=rng.randrange(190)), zone), zone)
         moment = rng.choice([day, day - timedelta(microseconds=1), at, day + timedelta(seconds=rng.randrange(86_400))])
         cents = rng.randrange(0, 9000)
-        rows.append((who, moment, Decimal(cents) / 100, f"{number}"))
+        via = (None, "web", "app", "web")[number % 4]
+        rows.append((who, moment, Decimal(cents) / 100, f"{number}", via))
         if refunds and rng.random() < 0.3:
             back = rng.choice([cents, cents, cents // 2])
-            rows.append((who, moment + timedelta(days=rng.randrange(0, 60)), Decimal(-back) / 100, f"{number}"))
+            rows.append((who, moment + timedelta(days=rng.randrange(0, 60)), Decimal(-back) / 100, f"{number}", via))
     rng.shuffle(rows)
     return rows, at
 
@@ -64,10 +65,13 @@ def case(engine: Engine, zone: str, refunds: bool) -> Case:
     """Return the purchases of a zone on an engine."""
     make, collect = engine
     rows, at = purchases(zone, refunds)
-    who, placed, amounts, numbers = zip(*rows, strict=True)
-    columns = {"who": who, "placed": placed, "cents": [int(amount * 100) for amount in amounts], "number": numbers}
+    who, placed, amounts, numbers, via = zip(*rows, strict=True)
+    cents_of = [int(amount * 100) for amount in amounts]
+    columns = {"who": who, "placed": placed, "cents": cents_of, "number": numbers, "via": via}
     named: dict[str, Any] = {"order": "number", "known": "placed"} if refunds else {}
-    base = frames.Base(make(columns, KINDS), customer="who", at="placed", amount="cents", zone=zone, **named)
+    base = frames.Base(
+        make(columns, KINDS), customer="who", at="placed", amount="cents", channel="via", zone=zone, **named
+    )
     return Case(rows, at, zone, base, collect)
 
 
@@ -132,6 +136,26 @@ def test_buying(on: Case) -> None:
     """Customers, orders and revenue are the same, ever and in a window."""
     assert pure.buying(on.rows, on.at) == retention.buying(on.base, on.at)
     assert pure.buying(on.rows, on.at, days(30), zone=on.zone) == retention.buying(on.base, on.at, days(30))
+
+
+@pytest.mark.parametrize("by", ["day", "week", "month", BOUNDARIES], ids=["day", "week", "month", "own"])
+def test_sales_by_period(on: Case, by: Any) -> None:
+    """Orders, customers and sales of each period are the same, and print the same; and so is their trend."""
+    expected = pure.sales_by_period(on.rows, on.at, by, zone=on.zone)
+    found = retention.sales_by_period(on.base, on.at, by)
+    assert expected == found
+    assert str(expected) == str(found)
+    assert 1 < len(found)
+
+
+@pytest.mark.parametrize("window", [lifetime(), days(60)], ids=str)
+def test_sales_by_channel(on: Case, window: Any) -> None:
+    """Orders and sales of each channel are the same, with those of orders that name none."""
+    expected = pure.sales_by_channel(on.rows, on.at, window, zone=on.zone)
+    found = retention.sales_by_channel(on.base, on.at, window)
+    assert expected == found
+    assert str(expected) == str(found)
+    assert {None, "web", "app"} == {each.channel for each in found}
 
 
 def test_gaps(on: Case) -> None:

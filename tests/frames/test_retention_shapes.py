@@ -37,7 +37,8 @@ def test_without_amounts() -> None:
     assert ["who", "frequency", "recency", "T"] == retention.rfm_summary(base, AT).columns
     assert ["who", "days_since_last", "orders"] == retention.rfm(base, AT).columns
     assert [("ann", 3, 4), ("bo", 1, 2)] == retention.rfm_scores(base, AT, k=4, f=[1, 2, 3]).sort("who").rows()
-    for call in (retention.buying, retention.historic_value, retention.spending_counts):
+    money = (retention.sales_by_period, retention.sales_by_channel)
+    for call in (retention.buying, retention.historic_value, retention.spending_counts, *money):
         with pytest.raises(InputError) as caught:
             call(base, AT)
         assert caught.value.field == "base.amount"
@@ -49,6 +50,7 @@ def test_nobody() -> None:
     assert pure.cohorts((), early, zone="UTC") == retention.cohorts(base, early)
     assert pure.retention_by_period((), early, zone="UTC") == retention.retention_by_period(base, early)
     assert pure.buying((), early) == retention.buying(base, early)
+    assert pure.sales_by_period((), early, zone="UTC") == retention.sales_by_period(base, early)
     assert retention.repeat_purchase_rate(base, early) is None
     assert () == retention.gap_counts(base, early) == retention.won_back(base, early)
     for frame in (
@@ -107,6 +109,9 @@ BAD: list[tuple[str, Callable[[frames.Base], Any]]] = [
     ("at", lambda base: retention.cohorts(base, datetime(2026, 1, 1))),
     ("window.period", lambda base: retention.retention_by_period(base, AT, active="alive", alive_for=days(0))),
     ("active", lambda base: retention.retention_by_period(base, AT, active="dead")),  # type: ignore[arg-type]
+    ("by", lambda base: retention.sales_by_period(base, AT, "fortnight")),  # type: ignore[arg-type]
+    ("base.channel", lambda base: retention.sales_by_channel(base, AT)),
+    ("window", lambda base: retention.sales_by_channel(base, AT, "ever")),  # type: ignore[arg-type]
     ("counting", lambda base: retention.repeat_purchase_rate(base, AT, counting="weeks")),  # type: ignore[arg-type]
     ("window", lambda base: retention.rfm(base, AT, "ever")),  # type: ignore[arg-type]
     ("k", lambda base: retention.rfm_scores(base, AT, k=0)),

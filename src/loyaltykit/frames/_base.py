@@ -198,15 +198,15 @@ class Base:
             anchors[customer] = next((us for us in map(us_of, moments) if us is not None), None)
         return anchors
 
-    def bought(self, at: datetime) -> Any:
+    def bought(self, at: datetime, *others: str) -> Any:
         """Return each order of which something remains at an instant, known by then: `customer`, `at`, `amount`, ...
 
         `at` is UTC without a zone; `amount` (where the base has one) whole minor units; `order` is there where the base
-        has one. Nothing is asked of the engine yet.
+        has one, and so are `others`, which are the same in all rows of an order. Nothing is asked of the engine yet.
         """
         now = to_us(instant(at))
         table = self.orders
-        keys = [each for each in ("customer", "order", "at") if each in table.has]
+        keys = [each for each in ("customer", "order", "at", *others) if each in table.has]
         sums = [each for each in ("amount", "present") if each in table.has or each == "present"]
         found = present(table, table.frame.filter(seen(table, now)))
         if not table.alone:

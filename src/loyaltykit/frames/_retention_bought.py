@@ -110,13 +110,13 @@ class Bought:
         return self.base.native(chosen.collect() if eager and isinstance(chosen, nw.LazyFrame) else chosen)
 
 
-def bought(base: Base, at: datetime, window: Window | Period = EVER) -> Bought:
-    """Return the purchases of a window up to an instant."""
+def bought(base: Base, at: datetime, window: Window | Period = EVER, *others: str) -> Bought:
+    """Return the purchases of a window up to an instant, with `others` of their columns."""
     if not isinstance(base, Base):
         raise InputError("base", type(base).__name__, "give a base, as in frames.Base(frame, customer='...', at='...')")
     at = from_us(to_us(instant(at)))
     low, stop = bounds(as_window(window), at, base.zone).us
-    found = base.bought(at)
+    found = base.bought(at, *others)
     if low is not None or stop <= to_us(at):
         found = found.filter(between(AT, low, stop))
     # A plan is worked out better as a whole than step by step.

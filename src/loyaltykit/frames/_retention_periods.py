@@ -52,16 +52,16 @@ def retention_by_period(
     if not compared:
         return nobody
     if active == "purchase":
-        turnovers = _by_place(found, periods, by)[len(periods) - len(compared) :]
+        turnovers = _byplace_of(found, periods, by)[len(periods) - len(compared) :]
     else:
         parts = (compared[start : start + _AT_ONCE] for start in range(0, len(compared), _AT_ONCE))
         turnovers = [each for part in parts for each in _by_window(found, part)]
     return retention_table(periods, turnovers, active, alive_for)
 
 
-def _by_place(found: Bought, periods: Sequence[Cut], by: By) -> list[Turnover]:
+def _byplace_of(found: Bought, periods: Sequence[Cut], by: By) -> list[Turnover]:
     """Return the turnover of each period against the one before, by who bought in it."""
-    each = grouped(found.frame.select("customer", place=_place(found, periods, by)), ["customer", "place"])
+    each = grouped(found.frame.select("customer", place=place_of(found, periods, by)), ["customer", "place"])
     first = grouped(each, ["customer"], first=_PLACE.min())
     before = each.select("customer", place=_PLACE + 1, before=nw.lit(1))
     joined = each.join(first, on="customer", how="inner").join(before, on=["customer", "place"], how="left")
@@ -76,7 +76,7 @@ def _by_place(found: Bought, periods: Sequence[Cut], by: By) -> list[Turnover]:
     ]
 
 
-def _place(found: Bought, periods: Sequence[Cut], by: By) -> nw.Expr:
+def place_of(found: Bought, periods: Sequence[Cut], by: By) -> nw.Expr:
     """Return in which of the periods instants lie: -1 before them all, and one more than the last after them."""
     if not isinstance(by, str):
         edges = [to_us(cut.start) for cut in periods] + [to_us(periods[-1].end)]
@@ -126,7 +126,7 @@ def cohorts(base: Base, at: datetime, by: CalendarUnit = "month", *, unbounded: 
     periods = found.cuts(by)
     if not periods:
         return nobody
-    places = found.frame.select("customer", place=_place(found, periods, by))
+    places = found.frame.select("customer", place=place_of(found, periods, by))
     if unbounded:
         pairs = grouped(places, ["customer"], first=_PLACE.min(), place=_PLACE.max())
     else:

@@ -16,6 +16,7 @@ from loyaltykit.frames._retention_periods import cohorts, retention_by_period
 from loyaltykit.frames._retention_perks import perk_lift
 from loyaltykit.frames._retention_rfm import rfm, rfm_summary
 from loyaltykit.frames._retention_rhythm import gap_counts, overdue, time_between_orders, won_back
+from loyaltykit.frames._retention_sales import sales_by_channel, sales_by_period
 from loyaltykit.frames._retention_scores import rfm_scores, rfm_segments
 from loyaltykit.frames._retention_value import buying_counts, historic_value, lifetime_values, spending_counts
 
@@ -36,6 +37,8 @@ __all__ = [
     "rfm_scores",
     "rfm_segments",
     "rfm_summary",
+    "sales_by_channel",
+    "sales_by_period",
     "spending_counts",
     "time_between_orders",
     "won_back",

@@ -1,14 +1,24 @@
 """Retention: who stays, who comes back, who is about to leave, and what they are worth.
 
 ``from loyaltykit import retention`` is all that is needed; nothing but the core is loaded. Functions take a **base**:
-the histories of `loyaltykit.history.histories`, or plain rows of `Purchase` (customer, instant, amount, order), and an
-instant. Rates are exact, money is `Decimal`; the parameters of statistical models are floats.
+the histories of `loyaltykit.history.histories`, or plain rows of `Purchase` (customer, instant, amount, order,
+channel), and an instant. Rates are exact, money is `Decimal`; the parameters of statistical models are floats.
 
 >>> from loyaltykit import retention
 >>> print(retention.retention_rate(start=10_000, new=5_500, end=13_000))
 75 %
 """
 
+from loyaltykit.retention.carts import (
+    Abandonment,
+    Cart,
+    Carts,
+    Ranked,
+    Ranking,
+    abandonment,
+    abandonment_rate,
+    ranking,
+)
 from loyaltykit.retention.cohort_tables import Cell, Cohort, CohortTable, Curve, cohorts
 from loyaltykit.retention.figures import (
     Answer,
@@ -20,6 +30,17 @@ from loyaltykit.retention.figures import (
     benchmarks,
     cost_of_acquisition,
     profit_if_retention_rises,
+)
+from loyaltykit.retention.funnels import (
+    Funnel,
+    FunnelStep,
+    Mailing,
+    Message,
+    click_rate,
+    funnel,
+    mailing,
+    open_rate,
+    reached,
 )
 from loyaltykit.retention.gaps import GapCount, Survival, gap_counts, survival, time_between_orders
 from loyaltykit.retention.models import BgNbd, GammaGamma, fit_bg_nbd, fit_gamma_gamma
@@ -75,6 +96,15 @@ from loyaltykit.retention.repeat import (
 )
 from loyaltykit.retention.rhythm import Risk, Waiting, WaitingTable, WonBack, overdue, risk, won_back
 from loyaltykit.retention.rows import Purchase, purchases
+from loyaltykit.retention.sales import (
+    ChannelSales,
+    ChannelTable,
+    PeriodSales,
+    SalesTable,
+    sales_by_channel,
+    sales_by_period,
+)
+from loyaltykit.retention.trends import Trend, trend
 from loyaltykit.retention.value import (
     HistoricValue,
     HistoricValues,
@@ -88,16 +118,23 @@ from loyaltykit.retention.value import (
 __all__ = [
     "DOING_WELL",
     "SEGMENT_NAMES",
+    "Abandonment",
     "Answer",
     "Answers",
     "Benchmark",
     "BenchmarkTable",
     "BgNbd",
     "Buying",
+    "Cart",
+    "Carts",
     "Cell",
+    "ChannelSales",
+    "ChannelTable",
     "Cohort",
     "CohortTable",
     "Curve",
+    "Funnel",
+    "FunnelStep",
     "GammaGamma",
     "GapCount",
     "Group",
@@ -105,10 +142,15 @@ __all__ = [
     "HistoricValues",
     "LifetimeValue",
     "LifetimeValues",
+    "Mailing",
+    "Message",
+    "PeriodSales",
     "PeriodTurnover",
     "PerkLift",
     "PerkRanking",
     "Purchase",
+    "Ranked",
+    "Ranking",
     "Rate",
     "RetentionTable",
     "Rfm",
@@ -120,34 +162,44 @@ __all__ = [
     "RfmSummary",
     "RfmTable",
     "Risk",
+    "SalesTable",
     "SpendComparison",
     "Survival",
+    "Trend",
     "Turnover",
     "Waiting",
     "WaitingTable",
     "WonBack",
+    "abandonment",
+    "abandonment_rate",
     "acquisition_ratio",
     "benchmark",
     "benchmarks",
     "buying",
     "churn_rate",
+    "click_rate",
     "cohorts",
     "cost_of_acquisition",
     "does_well",
     "end_count",
     "fit_bg_nbd",
     "fit_gamma_gamma",
+    "funnel",
     "gap_counts",
     "historic_value",
     "lifetime_values",
+    "mailing",
     "mean_lift",
     "member_against_nonmember",
+    "open_rate",
     "overdue",
     "perk_lift",
     "profit_if_retention_rises",
     "purchases",
     "rank_perks",
+    "ranking",
     "rate_lift",
+    "reached",
     "redemption_rate",
     "repeat_purchase_rate",
     "repeat_rate",
@@ -161,9 +213,12 @@ __all__ = [
     "rfm_segments",
     "rfm_summary",
     "risk",
+    "sales_by_channel",
+    "sales_by_period",
     "scores",
     "survival",
     "time_between_orders",
+    "trend",
     "turnover",
     "uplift",
     "won_back",

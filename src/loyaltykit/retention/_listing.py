@@ -1,11 +1,16 @@
-"""What the tables here share: values to iterate over, plain data, and a short text for a terminal or a notebook."""
+"""What the tables here share: values to iterate over, plain data, and a short text for a terminal or a notebook.
+
+And what those that are made of plain rows and counts check of them.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, SupportsFloat, TypeVar
 
+from loyaltykit.amounts import whole
+from loyaltykit.errors import InputError
 from loyaltykit.tables import html_table, text_table
 
 T = TypeVar("T")
@@ -50,3 +55,31 @@ class Listing(ABC, Generic[T]):
 
     def _repr_html_(self) -> str:
         return html_table(*self._shown(_SHOWN), below=self._below())
+
+
+def as_float(share: SupportsFloat | None) -> float | None:
+    """Return a share as plain data: a float, or None where it is of nothing."""
+    return None if share is None else float(share)
+
+
+def as_text(share: object) -> str:
+    """Return a share for people, empty where it is of nothing."""
+    return "" if share is None else str(share)
+
+
+def cells(rows: Any, field: str, width: tuple[int, int], hint: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield each row with the name of its place; what is no row, or has too few or too many cells, is refused."""
+    if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
+        raise InputError(field, rows, hint)
+    for place, row in enumerate(rows):
+        if not isinstance(row, tuple | list) or not width[0] <= len(row) <= width[1]:
+            raise InputError(f"{field}[{place}]", row, hint)
+        yield f"{field}[{place}]", tuple(row)
+
+
+def part(value: Any, field: str, of: int, why: str) -> int:
+    """Return how many of `of` did something; more than all of them is refused, with the reason."""
+    number = whole(value, field)
+    if number > of:
+        raise InputError(field, value, f"at most {of}: {why}")
+    return number

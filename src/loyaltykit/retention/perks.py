@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import attrs
 
-from loyaltykit.amounts import round_to_int, whole
+from loyaltykit.amounts import rounded, whole
 from loyaltykit.conditions import Condition
 from loyaltykit.errors import InputError
 from loyaltykit.fields import text
@@ -80,7 +80,7 @@ class PerkLift:
     @property
     def points(self) -> Decimal | None:
         """The lift of a rate in percentage points, rounded half up to two decimals; None of a mean, or of nobody."""
-        return None if self.lift is None or self.kind == "mean" else _decimal(self.lift * 100)
+        return None if self.lift is None or self.kind == "mean" else rounded(self.lift * 100)
 
     def __str__(self) -> str:
         groups = f"{self.used:,} used it, {self.others:,} did not"
@@ -96,10 +96,6 @@ class PerkLift:
     def _numbers(self) -> list[str]:
         numbers = (self.with_perk, self.without, self.lift, *self.limits)
         return [_shown(number, self.kind) for number in numbers]
-
-
-def _decimal(value: Fraction) -> Decimal:
-    return Decimal(f"{round_to_int(value * 100, 'half_up')}E-2")
 
 
 def _shown(value: Any, kind: Kind) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 
 import attrs
 
-from loyaltykit.amounts import exact, round_to_int, whole
+from loyaltykit.amounts import exact, rounded, whole
 from loyaltykit.calendar import Period, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import one_of
@@ -73,7 +73,7 @@ class Rate:
     @property
     def percent(self) -> Decimal:
         """The share in percent, rounded half up to two decimals."""
-        return Decimal(round_to_int(self.share * 10_000, "half_up")).scaleb(-2)
+        return rounded(self.share * 100)
 
     def __float__(self) -> float:
         """Return the share as a float, for pictures and frames."""

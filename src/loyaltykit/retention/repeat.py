@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import attrs
 
-from loyaltykit.amounts import exact, money, round_to_int, total, whole
+from loyaltykit.amounts import exact, money, rounded, whole
 from loyaltykit.calendar import Period, day_start, instant, local_date, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import amount as amount_of, count, one_of
 from loyaltykit.retention.rates import Rate, rate
-from loyaltykit.retention.rows import Base, Purchase, bought_in, places_for, purchases, span_of, zone_for
+from loyaltykit.retention.rows import Base, Purchase, bought_in, places_for, priced, purchases, span_of, zone_for
 from loyaltykit.tables import html_text
 from loyaltykit.windows import Window, lifetime
 
@@ -127,7 +127,7 @@ def rate_within(again: int, ripe: int, early: int, within: Period) -> Rate | Non
 
 
 def _quotient(dividend: Decimal, divisor: Fraction, places: int) -> Decimal:
-    return Decimal(round_to_int(exact(dividend) / divisor * 10**places, "half_up")).scaleb(-places)
+    return rounded(exact(dividend) / divisor, places)
 
 
 def _revenue(value: Any) -> Decimal:
@@ -177,15 +177,6 @@ class Buying:
     _repr_html_ = html_text
 
 
-def _priced(found: Iterable[Purchase]) -> Decimal:
-    amounts = []
-    for purchase in found:
-        if purchase.amount is None:
-            raise InputError("base.amount", None, f"what {purchase.customer} bought has no amount; give one")
-        amounts.append(purchase.amount)
-    return total(amounts)
-
-
 def buying(base: Base, at: datetime, window: Window | Period = _EVER, *, zone: str | None = None) -> Buying:
     """Return customers, orders and revenue of a window, net of refunds, and with them the averages.
 
@@ -198,7 +189,7 @@ def buying(base: Base, at: datetime, window: Window | Period = _EVER, *, zone: s
     2 customers, 3 orders (1.50 each) of 30.00 on average: 45.00 a customer
     """
     found = bought_in(base, at, window, zone)
-    return Buying(len({purchase.customer for purchase in found}), len(found), _priced(found), places_for(base))
+    return Buying(len({purchase.customer for purchase in found}), len(found), priced(found), places_for(base))
 
 
 # ---------------------------------------------------------------- members and others
@@ -256,7 +247,7 @@ class SpendComparison:
         return exact(group.spend) / heads if heads else None
 
     def _money(self, value: Fraction | None) -> Decimal | None:
-        return None if value is None else Decimal(round_to_int(value * 10**self.places, "half_up")).scaleb(-self.places)
+        return None if value is None else rounded(value, self.places)
 
     @property
     def member_spend(self) -> Decimal | None:
@@ -365,4 +356,4 @@ def joined_since(joined: Any, zone: str) -> dict[Any, int]:
 
 
 def _group(side: Mapping[str, list[Purchase]], time: int) -> Group:
-    return Group(len(side), _priced(purchase for found in side.values() for purchase in found), time)
+    return Group(len(side), priced(purchase for found in side.values() for purchase in found), time)

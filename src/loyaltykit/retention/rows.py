@@ -21,7 +21,7 @@ from loyaltykit.windows import Lifetime, Window, as_window, bounds
 
 
 class Purchase(NamedTuple):
-    """One order of one customer: its instant, what remains of its amount (None: not known), and its id if it has one.
+    """One order of one customer: its instant, what remains of its amount (None: not known), its id and its channel.
 
     >>> from datetime import UTC
     >>> Purchase("ann", datetime(2026, 3, 2, tzinfo=UTC), Decimal("20.00")).amount
@@ -32,12 +32,13 @@ class Purchase(NamedTuple):
     at: datetime
     amount: Decimal | None = None
     order: str | None = None
+    channel: str | None = None
 
 
 Base = Mapping[str, History] | Iterable[Purchase | tuple[Any, ...]]
-"""Histories by member, or rows of (customer, at), (customer, at, amount) or (customer, at, amount, order)."""
+"""Histories by member, or rows of (customer, at, amount, order, channel); all after `at` may be left out."""
 
-_ROWS = "give histories by member, or rows of (customer, at, amount, order)"
+_ROWS = "give histories by member, or rows of (customer, at, amount, order, channel)"
 
 
 def purchases(base: Base, at: datetime) -> tuple[Purchase, ...]:
@@ -49,7 +50,8 @@ def purchases(base: Base, at: datetime) -> tuple[Purchase, ...]:
     Of rows, the customer is a text, or None for a guest, who is left out; the instant is an aware datetime; the amount
     is money (no float) or None. Rows of one customer and one order are one purchase at the earliest of their instants:
     the amounts add up, a negative one takes back, from its own instant on, and an order all of which was taken back no
-    longer counts. Without an order's id every row is a purchase of its own, and a negative amount is refused.
+    longer counts. The channel is that of the earliest row that names one, wherever something is given back. Without an
+    order's id every row is a purchase of its own, and a negative amount is refused.
 
     >>> from datetime import UTC
     >>> march = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2, 3)]
@@ -74,15 +76,16 @@ def _of_histories(base: Mapping[Any, Any], now: int) -> list[tuple[int, Purchase
     for member, history in base.items():
         if not isinstance(history, History):
             raise InputError("base", member, "give a History for each member, as histories(facts) makes them")
-        left: dict[tuple[int, str], tuple[int, int]] = {}
+        left: dict[tuple[int, str], tuple[int, int, str | None]] = {}
         for sale in history.purchases:
             if sale.known > now:
                 break  # they are sorted by when they are known
-            amount, present = left.get((sale.at, sale.order), (0, 0))
-            left[sale.at, sale.order] = (amount + sale.amount, present + sale.present)
-        for (us, order), (amount, present) in left.items():
+            amount, present, channel = left.get((sale.at, sale.order), (0, 0, None))
+            channel = sale.channel if sale.present > 0 else channel  # a later revision may name another
+            left[sale.at, sale.order] = (amount + sale.amount, present + sale.present, channel)
+        for (us, order), (amount, present, channel) in left.items():
             if present:
-                found.append((us, Purchase(member, from_us(us), from_minor(amount, history.currency), order)))
+                found.append((us, Purchase(member, from_us(us), from_minor(amount, history.currency), order, channel)))
                 currencies.add(history.currency)
     if len(currencies) > 1:
         raise WrongCurrency("base", ", ".join(sorted(currencies)), "take the members of one currency at a time")
@@ -91,16 +94,17 @@ def _of_histories(base: Mapping[Any, Any], now: int) -> list[tuple[int, Purchase
 
 def _of_rows(rows: Iterable[Any], now: int) -> list[tuple[int, Purchase]]:
     found: list[tuple[int, Purchase]] = []
-    orders: dict[tuple[str, str], list[tuple[int, Decimal | None]]] = {}
+    orders: dict[tuple[str, str], list[tuple[int, Decimal | None, str | None]]] = {}
     for place, row in enumerate(rows):
-        if not isinstance(row, tuple | list) or not 2 <= len(row) <= 4:
+        if not isinstance(row, tuple | list) or not 2 <= len(row) <= 5:
             raise InputError(f"base[{place}]", row, _ROWS)
-        customer, moment, amount, order = (*row, None, None)[:4]
+        customer, moment, amount, order, channel = (*row, None, None, None)[:5]
         if customer is None:
             continue
         field = f"base[{place}]."
         customer, us = text(customer, field + "customer"), to_us(instant(moment, field + "at"))
         amount = None if amount is None else money(amount, field + "amount")
+        channel = None if channel is None else text(channel, field + "channel")
         if order is not None:
             order = text(order, field + "order")
         elif amount is not None and amount < 0:
@@ -108,16 +112,17 @@ def _of_rows(rows: Iterable[Any], now: int) -> list[tuple[int, Purchase]]:
         if us > now:
             continue
         if order is None:
-            found.append((us, Purchase(customer, from_us(us), amount)))
+            found.append((us, Purchase(customer, from_us(us), amount, None, channel)))
         else:
-            orders.setdefault((customer, order), []).append((us, amount))
+            orders.setdefault((customer, order), []).append((us, amount, channel))
     for (customer, order), parts in orders.items():
-        known = [amount for _, amount in parts if amount is not None]
+        known = [amount for _, amount, _ in parts if amount is not None]
         left = total(known) if len(known) == len(parts) else None
         if left is not None and left <= 0 and any(amount < 0 for amount in known):
             continue
-        us = min(us for us, _ in parts)
-        found.append((us, Purchase(customer, from_us(us), left, order)))
+        us = min(us for us, _, _ in parts)
+        named = min(((us, channel) for us, _, channel in parts if channel is not None), default=(us, None))[1]
+        found.append((us, Purchase(customer, from_us(us), left, order, named)))
     return found
 
 
@@ -142,6 +147,16 @@ def places_for(base: Base) -> int:
     if isinstance(base, Mapping):
         return max((exponent(history.currency) for history in base.values() if isinstance(history, History)), default=2)
     return 2
+
+
+def priced(found: Iterable[Purchase]) -> Decimal:
+    """Return what purchases come to; each needs an amount."""
+    amounts = []
+    for purchase in found:
+        if purchase.amount is None:
+            raise InputError("base.amount", None, f"what {purchase.customer} bought has no amount; give one")
+        amounts.append(purchase.amount)
+    return total(amounts)
 
 
 # ---------------------------------------------------------------- windows

@@ -212,3 +212,5 @@ class _Draw:
         yield Question("buying", {"window": rng.choice(self.shared)})
         yield Question("repeat_purchase_rate", {"window": rng.choice(self.shared)})
         yield Question("won_back", {"lost": rng.choice(["1.5", 3])})
+        yield Question("sales_by_period", {"by": rng.choice(units)})
+        yield Question("sales_by_channel", {"window": rng.choice(self.shared)})
