@@ -18,7 +18,7 @@ from loyaltykit.testing.machine import ClubMachine
 
 STEPS = 10_000
 LENGTH = 45
-"""Rules an example; a rule is one step or several."""
+"""Rules an example; about 50 steps."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_memory_sqlite_and_the_model_agree(sqlite: Callable[[], Store]) -> None:
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=max(10, left // LENGTH),
+                max_examples=max(10, left // 50),
                 stateful_step_count=LENGTH,
                 deadline=None,
                 database=None,
