@@ -220,6 +220,11 @@ def test_the_share_of_a_channel() -> None:
     assert ["web", "app", "mobile"] == [each.channel for each in table]
     assert ("web", 1, Decimal("70.00"), 1 / 3, 0.7) == table.rows[0]
     assert "web: 1 orders, 70.00" == str(table.channels[0])
+    for wrong in ((), (["mobile", "app"],)):
+        with pytest.raises(InputError, match="name one or more"):
+            table.share_of_sales(*wrong)
+        with pytest.raises(InputError, match="name one or more"):
+            table.share_of_orders(*wrong)
     assert "<td" in table._repr_html_()
     assert ["app"] == [
         each.channel for each in sales_by_channel(rows, on(2, 1), between(on(1, 6), on(1, 9)), zone="UTC")

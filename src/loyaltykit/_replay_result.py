@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from loyaltykit._replay_life import Redemption, coins_of
-from loyaltykit.amounts import exact, exponent, from_minor, round_to_int
+from loyaltykit.amounts import exact, exponent, from_minor, round_to_int, rounded
 from loyaltykit.decisions import Explanation
 from loyaltykit.errors import InputError
 from loyaltykit.program import Program
@@ -182,7 +182,7 @@ def share(part: Decimal | None, whole: Decimal) -> Decimal | None:
     """Return a part as a share of the whole, to four decimals, rounded half up; None where there is no whole."""
     if part is None or whole <= 0:
         return None
-    return Decimal(round_to_int(exact(part) / exact(whole) * 10_000, "half_up")).scaleb(-4)
+    return rounded(exact(part) / exact(whole), 4)
 
 
 _POINTS = ("issued", "taken_back", "redeemed", "expired", "outstanding")

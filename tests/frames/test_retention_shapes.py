@@ -110,6 +110,8 @@ BAD: list[tuple[str, Callable[[frames.Base], Any]]] = [
     ("window.period", lambda base: retention.retention_by_period(base, AT, active="alive", alive_for=days(0))),
     ("active", lambda base: retention.retention_by_period(base, AT, active="dead")),  # type: ignore[arg-type]
     ("by", lambda base: retention.sales_by_period(base, AT, "fortnight")),  # type: ignore[arg-type]
+    ("by", lambda base: retention.sales_by_period(base, AT, 5)),  # type: ignore[arg-type]
+    ("by", lambda base: retention.retention_by_period(base, AT, 5)),  # type: ignore[arg-type]
     ("base.channel", lambda base: retention.sales_by_channel(base, AT)),
     ("window", lambda base: retention.sales_by_channel(base, AT, "ever")),  # type: ignore[arg-type]
     ("counting", lambda base: retention.repeat_purchase_rate(base, AT, counting="weeks")),  # type: ignore[arg-type]
@@ -137,6 +139,25 @@ def test_bad_input_is_named(field: str, call: Callable[[frames.Base], Any]) -> N
     with pytest.raises(InputError) as caught:
         call(polars_base(amount="cents"))
     assert field == caught.value.field
+
+
+@pytest.mark.parametrize("cents", [-500, -2000])
+def test_what_takes_back_names_the_channel_too(cents: int) -> None:
+    """A row that takes back under another channel than its order's would be lost, so it is refused."""
+    columns = {"at": [datetime(2026, 1, 5)] * 2, "order": ["1", "1"], "customer": ["ann"] * 2, "cents": [2000, cents]}
+
+    def table(*channels: str | None) -> Any:
+        rows = pl.DataFrame({**columns, "device": channels})
+        return retention.sales_by_channel(
+            frames.Base(rows, amount="cents", order="order", known="at", channel="device"), AT
+        )
+
+    left = [] if cents == -2000 else [("app", Decimal("15.00"))]
+    assert left == [(each.channel, each.sales) for each in table("app", "app")]
+    for other in (None, "web"):
+        with pytest.raises(InputError, match="repeat its channel") as caught:
+            table("app", other)
+        assert "base.channel" == caught.value.field
 
 
 def test_a_base_is_needed() -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from loyaltykit.errors import OutcomeUnknown
 from loyaltykit.journal import Need
+from loyaltykit.stores._sql_links import EngineRoad
 from loyaltykit.stores.sql import SqlStore, metadata, tables
 from loyaltykit.testing._rows import balance, commit, entry, item, lot
 
@@ -178,6 +179,60 @@ def test_statements_do_not_grow_in_number(engine: sa.Engine) -> None:
             assert ["order:1"] == list(found.records) or count == 1
     assert len({statement for statement, _ in sent}) == 5
     assert len(sent) == 12 + 2 + 3  # two of them are too wide for one
+
+
+@pytest.mark.parametrize("options", [{}, *WAYS], ids=["driver", "one statement", "plain"])
+def test_statements_are_prepared_once(postgresql: servers.PostgreSQL, options: dict[str, Any]) -> None:
+    """A statement is prepared once, however large its numbers are; else the server would plan it again and again."""
+    engine = sa.create_engine(new_database(postgresql), pool_size=1, max_overflow=0)
+    store = SqlStore(engine, **options)
+    store.create()
+    for version, amount in enumerate([7, 70_000, 2**40] * 7):
+        lots = [lot("x")._replace(issued=amount, active=amount, expires_at=amount)]
+        store.append(commit("p/a", version, f"k{version}", lots=lots, balances=[balance(amount)]))
+        need = Need("p/a", (f"k{version}",), spend=(("points", 1),), spend_at=amount, due=amount)
+        assert store.load(need).balances["points"] == balance(amount)
+    with engine.connect() as connection:
+        prepared = connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars().all()
+    engine.dispose()
+    assert len(prepared) == len(set(prepared))
+    kept = [statement for statement in prepared if "loyalty_record" in statement]
+    assert len(kept) == 2  # a load and an append
+
+
+def test_shops_statements_keep_their_kind(engine: sa.Engine) -> None:
+    """What the shop sends on the same connection, and listens to, is not touched by our kind of cursor."""
+    SqlStore(engine).create()
+    twice = sa.text("SELECT :number * 2")
+
+    def listen(connection: sa.Connection, cursor: Any, statement: str, *rest: Any) -> None:
+        if "loyalty_" in statement:
+            heard.append(connection.execute(twice, {"number": 21}).scalar())
+
+    heard: list[Any] = []
+    event.listen(engine, "before_cursor_execute", listen)
+    with engine.begin() as connection:
+        SqlStore.enlisted(connection).append(commit("p/a"))
+        assert 8 == connection.execute(twice, {"number": 4}).scalar()
+    event.remove(engine, "before_cursor_execute", listen)
+    assert len(heard) >= 2
+    assert {42} == set(heard)
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_connections_go_back_as_they_were(engine: sa.Engine, single: bool) -> None:
+    """A connection that was told that each statement stands alone is told so no longer; if it cannot be, it is gone."""
+    road = EngineRoad(engine)
+    held = road.open(single=single)
+    first = held.link.rows("SELECT pg_backend_pid()", ())
+    held.close()
+    held = road.open(single=single)
+    assert first == held.link.rows("SELECT pg_backend_pid()", ())
+    held.link.change("BEGIN")
+    held.close()
+    with engine.connect() as connection:
+        assert not connection.connection.driver_connection.autocommit  # type: ignore[union-attr]
+        assert single != (first[0][0] == connection.exec_driver_sql("SELECT pg_backend_pid()").scalar())
 
 
 # ---------------------------------------------------------------- errors at every statement

@@ -14,7 +14,7 @@ from loyaltykit.frames._base import Base, lit
 from loyaltykit.frames._retention_bought import AT, Bought, added, bought, counted, counts_of, grouped, rows
 from loyaltykit.frames._retention_time import between, number_of
 from loyaltykit.retention.cohort_tables import cohort_table
-from loyaltykit.retention.periods import Active, By, Cut, Span, spans
+from loyaltykit.retention.periods import Active, By, Cut, Span, kept, spans
 from loyaltykit.retention.rates import Turnover, counted as turnover, retention_table
 from loyaltykit.segments import LAPSED
 
@@ -44,7 +44,7 @@ def retention_by_period(
     2026-02                       2      2      1            0       1  50 %      50 %     50 %
     2026-03 (in progress)         2      1      0            1       0  0 %       50 %     100 %
     """
-    by = by if isinstance(by, str) else tuple(by)
+    by = kept(by)
     nobody = pure.retention_by_period((), at, by, zone="UTC", active=active, alive_for=alive_for)
     found = bought(base, at)
     periods = found.cuts(by)
@@ -52,14 +52,14 @@ def retention_by_period(
     if not compared:
         return nobody
     if active == "purchase":
-        turnovers = _byplace_of(found, periods, by)[len(periods) - len(compared) :]
+        turnovers = _by_place(found, periods, by)[len(periods) - len(compared) :]
     else:
         parts = (compared[start : start + _AT_ONCE] for start in range(0, len(compared), _AT_ONCE))
         turnovers = [each for part in parts for each in _by_window(found, part)]
     return retention_table(periods, turnovers, active, alive_for)
 
 
-def _byplace_of(found: Bought, periods: Sequence[Cut], by: By) -> list[Turnover]:
+def _by_place(found: Bought, periods: Sequence[Cut], by: By) -> list[Turnover]:
     """Return the turnover of each period against the one before, by who bought in it."""
     each = grouped(found.frame.select("customer", place=place_of(found, periods, by)), ["customer", "place"])
     first = grouped(each, ["customer"], first=_PLACE.min())

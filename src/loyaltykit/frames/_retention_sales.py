@@ -13,7 +13,7 @@ from loyaltykit.frames._base import Base
 from loyaltykit.frames._retention_bought import EVER, bought, grouped
 from loyaltykit.frames._retention_periods import place_of
 from loyaltykit.frames._tables import rows
-from loyaltykit.retention.periods import By
+from loyaltykit.retention.periods import By, kept
 from loyaltykit.retention.sales import channel_table, sales_table
 from loyaltykit.windows import Window
 
@@ -33,7 +33,7 @@ def sales_by_period(base: Base, at: datetime, by: By = "month") -> pure.SalesTab
     2026-02                     0          0  0.00
     2026-03 (in progress)       1          1  30.00
     """
-    by = by if isinstance(by, str) else tuple(by)
+    by = kept(by)
     pure.sales_by_period((), at, by, zone="UTC")
     found = bought(base, at).priced()
     periods = found.cuts(by)
@@ -66,4 +66,9 @@ def sales_by_channel(base: Base, at: datetime, window: Window | Period = EVER) -
     if "channel" not in found.frame.collect_schema():
         raise InputError("base.channel", None, "name the column of the channel, as in Base(frame, channel='device')")
     sums = grouped(found.frame, ["channel"], ["amount"], "orders").select("channel", "orders", "amount")
-    return channel_table({channel: (orders, found.money(units)) for channel, orders, units in rows(sums)})
+    listed = rows(sums)
+    ((orders, units),) = rows(bought(base, at, window).frame.select(orders=nw.len(), amount=nw.col("amount").sum()))
+    if (orders, int(units or 0)) != tuple(sum(each[place] for each in listed) for place in (1, 2)):
+        why = "rows of one order differ; repeat its channel in the rows that take something back"
+        raise InputError("base.channel", None, why)
+    return channel_table({channel: (orders, found.money(units)) for channel, orders, units in listed})

@@ -66,6 +66,7 @@ def cuts(by: By, first: datetime, at: datetime, zone: str | tzinfo, last: dateti
     """
     tz = zone_of(zone) if isinstance(zone, str) else zone
     now = to_us(instant(at))
+    by = kept(by)
     starts = _calendar(as_unit(by, "by"), first, at, tz) if isinstance(by, str) else _own(by, tz)
     found = []
     for start, end in pairwise(starts):
@@ -83,9 +84,18 @@ def _calendar(unit: CalendarUnit, first: datetime, at: datetime, tz: tzinfo) -> 
     return starts
 
 
-def _own(by: Iterable[date | datetime], tz: tzinfo) -> list[datetime]:
+def kept(by: By) -> By:
+    """Return the same, so that it can be gone over again and again.
+
+    >>> kept("month"), kept(iter([date(2026, 1, 1), date(2026, 2, 1)]))
+    ('month', (datetime.date(2026, 1, 1), datetime.date(2026, 2, 1)))
+    """
     if not isinstance(by, Iterable):
         raise InputError("by", by, _BOUNDARIES)
+    return by if isinstance(by, str) else tuple(by)
+
+
+def _own(by: Iterable[date | datetime], tz: tzinfo) -> list[datetime]:
     starts: list[datetime] = []
     for place, value in enumerate(by):
         is_day = isinstance(value, date) and not isinstance(value, datetime)

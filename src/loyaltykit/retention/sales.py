@@ -198,16 +198,22 @@ class ChannelTable(Listing[ChannelSales]):
 
     def share_of_sales(self, *channels: str | None) -> Rate | None:
         """Return the share of all money that came through these channels together; None where there is none."""
+        chosen = self._of(channels)
         all_of = exact(total(each.sales for each in self.channels))
         if all_of <= 0:
             return None
-        share = exact(total(each.sales for each in self.channels if each.channel in channels)) / all_of
+        share = exact(total(each.sales for each in chosen)) / all_of
         return Rate(share.numerator, share.denominator)
 
     def share_of_orders(self, *channels: str | None) -> Rate | None:
         """Return the share of all orders that came through these channels together; None where there is none."""
-        part = sum(each.orders for each in self.channels if each.channel in channels)
+        part = sum(each.orders for each in self._of(channels))
         return rate(part, sum(each.orders for each in self.channels))
+
+    def _of(self, channels: tuple[str | None, ...]) -> list[ChannelSales]:
+        if not channels or not all(channel is None or isinstance(channel, str) for channel in channels):
+            raise InputError("channels", channels, "name one or more, as in share_of_sales('mobile', 'app')")
+        return [each for each in self.channels if each.channel in channels]
 
     @property
     def rows(self) -> tuple[tuple[Any, ...], ...]:

@@ -81,9 +81,9 @@ class SqlStore:
         engine: an engine of SQLAlchemy, or the address for one: ``"postgresql+psycopg://..."``.
         schema: the database schema in which the tables lie; None for the connection's own.
         prefix: what the tables' names begin with.
-        one_statement: whether a commit is sent as one statement that changes several tables. None, the default: on
-            PostgreSQL itself. False where something that speaks its protocol cannot do that; the plain statements then
-            sent are the same as on every other database.
+        one_statement: whether a commit is sent as one statement that changes several tables, and a load is answered in
+            arrays. None, the default: on PostgreSQL itself. False where something that speaks its protocol cannot do
+            that; the plain statements then sent are the same as on every other database.
         driver: whether statements go straight to the driver, which saves time but hides them from SQLAlchemy's events
             and log. None, the default: with psycopg.
 

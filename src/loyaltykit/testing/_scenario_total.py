@@ -10,7 +10,7 @@ from fractions import Fraction
 import attrs
 
 from loyaltykit._replay_life import coins_of
-from loyaltykit.amounts import exact, from_minor, round_to_int
+from loyaltykit.amounts import exact, from_minor, round_to_int, rounded
 from loyaltykit.basis import BASES
 from loyaltykit.calendar import to_us
 from loyaltykit.club import Club
@@ -78,7 +78,7 @@ def _worth(program: Program, unit: str) -> Decimal:
     places = next((places for places in range(12) if (worth * 10**places).denominator == 1), None)
     if places is None:
         raise InputError("liability", f"{coins.points} for {coins.worth}", "a point has no exact worth in decimals")
-    return Decimal(int(worth * 10**places)).scaleb(-places)
+    return rounded(worth, places)
 
 
 def paid_for_goods(histories: Iterable[History], at: datetime) -> Decimal:
