@@ -9,6 +9,7 @@ import time
 from doctest import ELLIPSIS
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser
@@ -24,6 +25,14 @@ if hasattr(time, "tzset"):
 # A time limit per example measures how busy the machine is. Where CI is set, the same examples are tried every time.
 settings.register_profile("loyaltykit", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("loyaltykit")
+
+
+_LONGEST = ("test_machine.py", "test_seeded_bugs.py", "test_conformance.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: where tests run on several cores, none is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 def _enter_empty_folder(namespace: dict[str, Any]) -> None:
