@@ -54,8 +54,15 @@ class Session:
     def context(self) -> Context:
         """What is known of the account: as loaded, with what was decided since."""
         if self._known is None:
-            self._known = _Known(self._need, self._store.load(self._need))
+            self._known = _Known(self._need, self._load())
         return self._known.context()
+
+    def _load(self) -> Context:
+        context, due = self._store.load(self._need), self._need.due
+        if due is not None and context.head is not None and context.head.next_at > due:
+            # A store need not look then. Those that do may know better, but the books shall not depend on which it is.
+            context = context._replace(next_at=context.head.next_at)
+        return context
 
     def run(self, task: Task, recorded_at: int) -> Posting:
         """Decide a task on what is known, loading more where that is not enough."""
