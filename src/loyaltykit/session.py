@@ -41,7 +41,7 @@ class Session:
 
     def __init__(self, store: Store, *needs: Need, due: int | None = None) -> None:
         self._store = store
-        self._needs = needs
+        self._needs = needs  # kept, so that what each is known by stays its own
         self._asked = frozenset(map(id, needs))
         self._need = union(needs)
         if due is not None:

@@ -231,7 +231,7 @@ def test_connections_go_back_as_they_were(engine: sa.Engine, single: bool) -> No
     held.link.change("BEGIN")
     held.close()
     with engine.connect() as connection:
-        assert not connection.connection.driver_connection.autocommit  # type: ignore[union-attr]
+        assert not connection.connection.driver_connection.autocommit  # type: ignore[union-attr]  # it is open
         assert single != (first[0][0] == connection.exec_driver_sql("SELECT pg_backend_pid()").scalar())
 
 

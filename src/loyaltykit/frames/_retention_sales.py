@@ -67,8 +67,10 @@ def sales_by_channel(base: Base, at: datetime, window: Window | Period = EVER) -
         raise InputError("base.channel", None, "name the column of the channel, as in Base(frame, channel='device')")
     sums = grouped(found.frame, ["channel"], ["amount"], "orders").select("channel", "orders", "amount")
     listed = rows(sums)
-    ((orders, units),) = rows(bought(base, at, window).frame.select(orders=nw.len(), amount=nw.col("amount").sum()))
-    if (orders, int(units or 0)) != tuple(sum(each[place] for each in listed) for place in (1, 2)):
-        why = "rows of one order differ; repeat its channel in the rows that take something back"
-        raise InputError("base.channel", None, why)
+    if not base.orders.alone:  # else a row is an order, and has its own channel
+        whole = bought(base, at, window).frame.select(orders=nw.len(), amount=nw.col("amount").sum())
+        ((orders, units),) = rows(whole)
+        if (orders, int(units or 0)) != tuple(sum(each[place] for each in listed) for place in (1, 2)):
+            why = "rows of one order differ; repeat its channel in the rows that take something back"
+            raise InputError("base.channel", None, why)
     return channel_table({channel: (orders, found.money(units)) for channel, orders, units in listed})

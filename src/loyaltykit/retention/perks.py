@@ -20,7 +20,7 @@ from loyaltykit.errors import InputError
 from loyaltykit.fields import text
 from loyaltykit.history import History
 from loyaltykit.measures import Measure
-from loyaltykit.retention._listing import Listing
+from loyaltykit.retention._listing import Listing, as_float
 from loyaltykit.retention.intervals import Interval, Sample, newcombe, open_share, sample, welch
 from loyaltykit.retention.rates import Rate, rate
 from loyaltykit.tables import html_text
@@ -228,7 +228,7 @@ class PerkRanking(Listing[PerkLift]):
         listed = []
         for each in self.perks:
             numbers = (each.with_perk, each.without, each.lift, *each.limits, each.redemption)
-            plain = [None if number is None else float(number) for number in numbers]
+            plain = [as_float(number) for number in numbers]
             listed.append((each.perk, each.used, each.others, *plain[:5], each.verdict, each.held_out, plain[5]))
         return tuple(listed)
 

@@ -26,6 +26,7 @@ from loyaltykit.amounts import exact, rounded, whole
 from loyaltykit.calendar import Period, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import one_of
+from loyaltykit.retention._listing import as_float
 from loyaltykit.retention.periods import Active, By, Cut, Span, cuts, spans
 from loyaltykit.retention.rows import Base, purchases, zone_for
 from loyaltykit.segments import LAPSED
@@ -324,7 +325,7 @@ class RetentionTable:
         for each in self.periods:
             cut, counts = each.period, each.turnover
             numbers = (counts.start, counts.end, counts.new, counts.returned, counts.retained)
-            shares = [None if found is None else float(found) for found in _shares(counts)]
+            shares = map(as_float, _shares(counts))
             listed.append((cut.label, cut.start, cut.end, cut.partial, *numbers, *shares))
         return tuple(listed)
 

@@ -24,7 +24,7 @@ from loyaltykit.amounts import total, whole
 from loyaltykit.calendar import Period, local_date
 from loyaltykit.errors import InputError
 from loyaltykit.fields import one_of, text
-from loyaltykit.retention._listing import Listing
+from loyaltykit.retention._listing import Listing, as_float
 from loyaltykit.retention.rates import Rate
 from loyaltykit.retention.rows import Base, Purchase, bought_in, purchases, zone_for
 from loyaltykit.tables import html_table, html_text, text_table
@@ -116,7 +116,7 @@ class RfmSummaries(_Customers):
         """
         unit = whole(days, "days", 1)
         return tuple(
-            (each.customer, each.frequency, each.recency / unit, each.T / unit, None if mean is None else float(mean))
+            (each.customer, each.frequency, each.recency / unit, each.T / unit, as_float(mean))
             for each in self.customers
             for mean in [each.monetary]
         )
