@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, SupportsFloat, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, SupportsFloat, TypeVar
 
 from loyaltykit.amounts import whole
 from loyaltykit.errors import InputError
@@ -55,6 +55,34 @@ class Listing(ABC, Generic[T]):
 
     def _repr_html_(self) -> str:
         return html_table(*self._shown(_SHOWN), below=self._below())
+
+
+class Partial(Protocol):
+    """A value of one period."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether the period is still in progress."""
+
+
+P = TypeVar("P", bound=Partial)
+
+
+class PeriodListing(Listing[P]):
+    """A table of periods that follow one another: all of them are printed, the one in progress faintly."""
+
+    __slots__ = ()
+    periods: tuple[P, ...]
+
+    def _values(self) -> tuple[P, ...]:
+        return self.periods
+
+    def _below(self) -> list[str]:
+        return []
+
+    def _repr_html_(self) -> str:
+        faint = [place for place, each in enumerate(self.periods) if each.partial]
+        return html_table(*self._shown(len(self)), faint=faint)
 
 
 def as_float(share: SupportsFloat | None) -> float | None:

@@ -13,7 +13,7 @@ On the published purchases of CDNOW (23,570 customers, June 1997) the second is 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -26,11 +26,11 @@ from loyaltykit.amounts import exact, rounded, whole
 from loyaltykit.calendar import Period, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import one_of
-from loyaltykit.retention._listing import as_float
+from loyaltykit.retention._listing import PeriodListing, as_float
 from loyaltykit.retention.periods import Active, By, Cut, Span, cuts, spans
 from loyaltykit.retention.rows import Base, purchases, zone_for
 from loyaltykit.segments import LAPSED
-from loyaltykit.tables import html_table, html_text, text_table
+from loyaltykit.tables import html_text
 
 DOING_WELL = Fraction(35, 100)
 """The retention rate from which guides say that an online shop or SaaS firm does really well: a claim, not measured."""
@@ -305,7 +305,7 @@ class PeriodTurnover:
 
 
 @attrs.frozen
-class RetentionTable:
+class RetentionTable(PeriodListing[PeriodTurnover]):
     """Retention period by period: iterate over it for values, or make a frame of its `rows` and `columns`."""
 
     periods: tuple[PeriodTurnover, ...]
@@ -329,13 +329,7 @@ class RetentionTable:
             listed.append((cut.label, cut.start, cut.end, cut.partial, *numbers, *shares))
         return tuple(listed)
 
-    def __iter__(self) -> Iterator[PeriodTurnover]:
-        return iter(self.periods)
-
-    def __len__(self) -> int:
-        return len(self.periods)
-
-    def _shown(self) -> tuple[list[str], list[list[Any]]]:
+    def _shown(self, count: int) -> tuple[list[str], list[list[Any]]]:
         headers = ["period", "S before", "E now", "N new", "R came back", "K kept", "K/S kept", "(E−N)/S", "churn"]
         listed = []
         for each in self.periods:
@@ -344,12 +338,6 @@ class RetentionTable:
             numbers = [counts.start, counts.end, counts.new, counts.returned, counts.retained]
             listed.append([str(each.period), *numbers, *shares])
         return headers, listed
-
-    def __str__(self) -> str:
-        return text_table(*self._shown())
-
-    def _repr_html_(self) -> str:
-        return html_table(*self._shown(), faint=[place for place, each in enumerate(self.periods) if each.partial])
 
 
 def _shares(counts: Turnover) -> tuple[Rate | None, Rate | None, Rate | None]:

@@ -13,12 +13,12 @@ from loyaltykit.amounts import exact, money, total, whole
 from loyaltykit.calendar import Period, to_us
 from loyaltykit.errors import InputError
 from loyaltykit.fields import count, one_of, optional, words
-from loyaltykit.retention._listing import Listing, as_float, as_text
+from loyaltykit.retention._listing import Listing, PeriodListing, as_float, as_text
 from loyaltykit.retention.periods import By, Cut, cuts, places
 from loyaltykit.retention.rates import Rate, rate
 from loyaltykit.retention.rows import Base, Purchase, bought_in, places_for, priced, purchases, zone_for
 from loyaltykit.retention.trends import Trend
-from loyaltykit.tables import html_table, html_text, number
+from loyaltykit.tables import html_text, number
 from loyaltykit.windows import Window, lifetime
 
 What = Literal["sales", "orders", "customers"]
@@ -64,7 +64,7 @@ class PeriodSales:
 
 
 @attrs.frozen
-class SalesTable(Listing[PeriodSales]):
+class SalesTable(PeriodListing[PeriodSales]):
     """Sales period by period: iterate over it for values, or make a frame of its `rows` and `columns`.
 
     `places` is how many decimals its money has.
@@ -111,18 +111,9 @@ class SalesTable(Listing[PeriodSales]):
             raise InputError("by", str(max(lengths)), f"one is as short as {min(lengths)}; give periods of one length")
         return Trend([getattr(each, of) for each in found], ahead, self.places if of == "sales" else 2)
 
-    def _values(self) -> tuple[PeriodSales, ...]:
-        return self.periods
-
     def _shown(self, count: int) -> tuple[list[str], list[list[Any]]]:
         shown = [[str(each.period), each.orders, each.customers, each.sales] for each in self.periods]
         return ["period", "orders", "customers", "sales"], shown
-
-    def _below(self) -> list[str]:
-        return []  # all of it is shown
-
-    def _repr_html_(self) -> str:
-        return html_table(*self._shown(0), faint=[place for place, each in enumerate(self.periods) if each.partial])
 
 
 def sales_by_period(base: Base, at: datetime, by: By = "month", *, zone: str | None = None) -> SalesTable:
