@@ -12,7 +12,7 @@ import pytest
 
 from loyaltykit import SQLiteStore
 from loyaltykit.errors import InputError
-from loyaltykit.journal import Commit
+from loyaltykit.journal import Context, Need
 from loyaltykit.stores import MemoryStore
 from loyaltykit.testing import scenarios
 from loyaltykit.testing._scenario_race import Begin, partner
@@ -58,9 +58,9 @@ def test_what_the_other_process_loses_is_found(tmp_path: Path) -> None:
 
 
 class Careless(SQLiteStore):
-    """A store whose other process cannot write."""
+    """A store that the other process can do nothing with, not even see that a fact has been recorded meanwhile."""
 
-    def append(self, commit: Commit) -> None:
+    def load(self, need: Need) -> Context:
         """Fail."""
         raise InputError("store", "other", "there is no paper left")
 
