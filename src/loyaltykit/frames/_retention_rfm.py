@@ -10,7 +10,7 @@ import narwhals.stable.v2 as nw
 from loyaltykit.calendar import Period
 from loyaltykit.frames._base import Base
 from loyaltykit.frames._retention_bought import AMOUNT, AT, EVER, Bought, bought, grouped
-from loyaltykit.frames._retention_time import day_at
+from loyaltykit.frames._retention_time import with_days
 from loyaltykit.windows import Window
 
 _FIRST, _LAST, _BIG, _SMALL = (nw.col(name) for name in ("first", "last", "big", "small"))
@@ -47,17 +47,20 @@ def summary(found: Bought) -> Any:
     """Return `frequency`, `recency` and `T` of each `customer`; of the `spent`, if known, `repeat_spend` came later."""
     days, day = found.days_by_place, nw.col("day")
     ends = {"first": day.min(), "last": day.max()}
-    first, last = day_at(_FIRST), day_at(_LAST)
-    columns = {"frequency": nw.col("days") - 1, "recency": last - first, "T": found.today - first}
+    columns = {"frequency": nw.col("days") - 1, "recency": _LAST - _FIRST, "T": found.today - _FIRST}
     if not found.sums:
-        return grouped(days, ["customer"], (), "days", **ends).select("customer", **columns)
+        each = grouped(days, ["customer"], (), "days", **ends)
+        return with_days(each, "first", "last").select("customer", **columns)
     # The amount of the first day, without a second pass: the least of numbers that begin with the day is that of the
-    # first. It is told in two parts, since 64 bits do not hold day and amount; they add up however engines divide.
-    days = days.with_columns(big=(AMOUNT // _PART).cast(nw.Int64))
-    days = days.with_columns(big=day * _DAY + _BIG, small=day * _DAY + (AMOUNT - _BIG * _PART))
+    # first. It is told in two parts, since 64 bits do not hold day and amount; they add up however they are rounded.
+    days = days.with_columns(big=(AMOUNT.cast(nw.Float64) * (1 / _PART)).round().cast(nw.Int64))
+    begin = day.cast(nw.Int64) * _DAY
+    days = days.with_columns(big=begin + _BIG, small=begin + (AMOUNT - _BIG * _PART))
     each = grouped(days, ["customer"], found.sums, "days", **ends, big=_BIG.min(), small=_SMALL.min())
-    on_first = (_BIG - _FIRST * _DAY) * _PART + (_SMALL - _FIRST * _DAY)
-    return each.select("customer", spent=AMOUNT, **columns, repeat_spend=AMOUNT - on_first)
+    begin = _FIRST.cast(nw.Int64) * _DAY
+    each = each.with_columns(on_first=(_BIG - begin) * _PART + (_SMALL - begin))
+    later = AMOUNT - nw.col("on_first")
+    return with_days(each, "first", "last").select("customer", spent=AMOUNT, **columns, repeat_spend=later)
 
 
 def rfm(base: Base, at: datetime, window: Window | Period = EVER) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import narwhals.stable.v2 as nw
 
@@ -90,14 +91,20 @@ def _day(year: nw.Expr, place: nw.Expr) -> nw.Expr:
 
 
 def place(wall: nw.Expr) -> nw.Expr:
-    """Return a number that is less for an earlier day, at less cost than the day's own; `day_at` tells that."""
-    return wall.dt.year().cast(nw.Int64) * 366 + wall.dt.ordinal_day().cast(nw.Int64)
+    """Return a number that is less for an earlier day, at less cost than the day's own; `with_days` tells that."""
+    return wall.dt.year().cast(nw.Int32) * 366 + wall.dt.ordinal_day().cast(nw.Int32)
 
 
-def day_at(place: nw.Expr) -> nw.Expr:
-    """Return the number of the day that has a `place`."""
-    year = (place - 1) // 366
-    return _day(year, place - year * 366)
+def with_days(frame: Any, *names: str) -> Any:
+    """Replace columns that hold the `place` of a day by the number of that day.
+
+    Step by step: an engine that is asked in SQL would work out the year once for each time that it is written.
+    """
+    years = {name: f"year of {name}" for name in names}
+    frame = frame.with_columns(**{year: (nw.col(name).cast(nw.Int64) - 1) // 366 for name, year in years.items()})
+    return frame.with_columns(
+        **{name: _day(nw.col(year), nw.col(name) - nw.col(year) * 366) for name, year in years.items()}
+    )
 
 
 def number_of(day: date, unit: CalendarUnit) -> int:
