@@ -87,7 +87,7 @@ def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     """Return a function from a value to the tuple of its attributes `names`."""
     if len(names) > 1:
         return attrgetter(*names)
-    return lambda value: tuple(getattr(value, name) for name in names)
+    return lambda value: tuple([getattr(value, name) for name in names])
 
 
 def _writer(fields: list[_Field], mode: str) -> Convert:
@@ -102,11 +102,11 @@ def _writer(fields: list[_Field], mode: str) -> Convert:
     def write(value: Any, depth: int) -> dict[str, Any]:
         inner, data, key = below(depth, value), {}, ""
         try:
-            for (key, convert), item in zip(always, get_always(value), strict=True):
+            for (key, convert), item in zip(always, get_always(value)):  # noqa: B905 - as many, by construction
                 data[key] = convert(item, inner)
             items = get_others(value)
             # Most fields are left at their default, and are passed over without a step of Python.
-            chosen = compress(zip(others, items, strict=True), map(is_not, items, defaults))
+            chosen = compress(zip(others, items), map(is_not, items, defaults))  # noqa: B905
             for (key, default, convert), item in chosen:
                 if item != default:
                     data[key] = convert(item, inner)

@@ -103,6 +103,8 @@ def _same(write: Callable[[Any, int], Any], **rest: Any) -> Codec:
 
 
 def _text(value: Any, depth: int) -> str:
+    if type(value) is str and len(value) <= MAX_TEXT and value.isascii():  # as most are
+        return value
     if not isinstance(value, str):
         raise wrong(value, "give a string")
     if len(value) > MAX_TEXT:
@@ -289,6 +291,8 @@ def _write_instant(value: Any, depth: int) -> str:
 
 
 def _canon_instant(value: Any, depth: int) -> str:
+    if type(value) is datetime and value.tzinfo is UTC:  # as most are
+        return value.isoformat()[:-6] + "Z"
     try:
         return _plain_instant(value).astimezone(UTC).isoformat()[:-6] + "Z"
     except OverflowError:

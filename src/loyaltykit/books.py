@@ -44,11 +44,11 @@ class More(Exception):
 
     def __init__(
         self, unit: str = "", amount: int = 0, at: int = 0, lots: tuple[str, ...] = (),
-        items: tuple[tuple[str, str], ...] = (), everything: bool = False,
+        items: tuple[tuple[str, str], ...] = (), stems: tuple[str, ...] = (), everything: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(unit, amount, at, lots, items, everything)
+        super().__init__(unit, amount, at, lots, items, stems, everything)
         self.unit, self.amount, self.at, self.lots, self.items = unit, amount, at, lots, items
-        self.everything = everything
+        self.stems, self.everything = stems, everything
 
 
 class Running:

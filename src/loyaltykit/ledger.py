@@ -190,8 +190,8 @@ def wider(need: Need, more: More) -> Need:
         return need._replace(everything=True)
     if need.everything:
         raise RuntimeError(f"{need.account}: the whole account is not enough for {more}")
-    if more.items:
-        return need._replace(items=(*need.items, *more.items))
+    if more.items or more.stems:
+        return need._replace(items=(*need.items, *more.items), stems=(*need.stems, *more.stems))
     if more.lots:
         if set(more.lots) <= set(need.lots):
             return need._replace(everything=True)

@@ -170,8 +170,11 @@ class Rulebook:
         if isinstance(fact, Activity):
             items += count_items(counters(program, fact))
         if ref is not None:
-            refs, stems = [ref], [prefix + stem(ref) for prefix in ("", *prefixes)]
-            items.append(("order", ref))
+            refs = [ref]
+            # Of an order that is new there is nothing else yet; where it turns out not to be, `_order` asks for it.
+            if not isinstance(fact, Order) or fact.revision > 1 or elsewhere:
+                stems = [prefix + stem(ref) for prefix in ("", *prefixes)]
+                items.append(("order", ref))
             if isinstance(fact, Order):
                 items += count_items(counters(program, fact))
                 items += _spending_items(fact)
@@ -236,6 +239,8 @@ class Rulebook:
         records = [record for record in view.records.values() if record.ref == ref and record.kind in FACTS]
         if isinstance(fact, Order) and not records and not part.elsewhere:
             return self._new_order(fact, ref, part, view, counts)
+        if not view.need.everything and stem(ref) not in view.need.stems:
+            raise More(stems=(stem(ref),), items=(("order", ref),))
         records.sort(key=lambda record: record.version)
         before_merge = found_elsewhere(view, part.elsewhere, records, ref, fact)
         prefix, earlier = before_merge.prefix, before_merge.records

@@ -265,10 +265,10 @@ def _add_rate(
     chosen = _where(rate.rule, rate.per_line, members, scene)
     if rate.per_item:
         chosen = [each for each in chosen if each.line]
-    band = next((band for band in rate.bands if scene.reaches(band[0])), None)
-    if not chosen or band is None:
+    reached = [band for band in rate.bands if scene.reaches(band[0])]
+    if not chosen or not reached:
         return
-    _, per_one, per_shown = band
+    _, per_one, per_shown = reached[0]
     if rate.per_item:
         shown = total(each.quantity for each in chosen)
         base = Fraction(shown) * per_one

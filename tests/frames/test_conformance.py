@@ -21,9 +21,12 @@ from loyaltykit.testing.frames import conform  # noqa: E402
 from loyaltykit.windows import Rolling, bounds  # noqa: E402
 
 # The slower an engine is with small data, the fewer seeds: with a list of customers and without (2), with rows that
-# tell all, or less (4, 5).
-SLOWER = ("duckdb", "pandas-numpy", "pandas-nullable", "pandas-arrow")
-SEEDS = {**dict.fromkeys(SLOWER, (1, 2, 4, 5)), "ibis": (1, 2, 5), "pyspark": (1, 2, 5)}
+# tell all, or less (4, 5). The kinds of pandas differ in their columns alone, and share the seeds.
+SLOWER = ("duckdb", "pandas-numpy")
+SEEDS = {
+    **dict.fromkeys(SLOWER, (1, 2, 4, 5)), "pandas-nullable": (1, 5), "pandas-arrow": (2, 4),
+    "ibis": (1, 2, 5), "pyspark": (1, 2, 5),
+}  # fmt: skip
 SIZES = {"ibis": {"rules": 24}, "pyspark": {"rules": 24}}
 
 

@@ -584,10 +584,7 @@ class ClubMachine(RuleBasedStateMachine):
             if before is not None:
                 assert before.entries == context.entries[: len(before.entries)], "an entry was changed"
                 assert before.records.items() <= context.records.items(), "a record was changed"
-            for place, club in enumerate(self.clubs):
-                problems = club.verify(member) if not place else verify(contexts[place])
-                assert not problems, "\n".join(problems)
-            problems = [*_wrong_rows(context), *_wrong_entries(context)]
+            problems = [*verify(context), *_wrong_rows(context), *_wrong_entries(context)]
             assert not problems, "\n".join(problems)
             self.seen[member] = context
             self.compare(member, from_us(context.head.at), None)
@@ -598,7 +595,8 @@ class ClubMachine(RuleBasedStateMachine):
         """Compare balances, lots and statements at an instant with the model."""
         ledger = self.models[member].ledger(at, FAR if known_at is None else known_at)
         club = self.clubs[(self.number + len(self.seen)) % len(self.clubs)]
-        for unit in self.units():
+        units = self.units()
+        for place, unit in enumerate(units):
             balance = club.balance(member, at=at, unit=unit, known_at=known_at)
             found = {name: getattr(balance, name) for name in ledger.balance(unit)}
             where = f"{unit} of {member} at {at} as known at {known_at}"
@@ -611,6 +609,8 @@ class ClubMachine(RuleBasedStateMachine):
                 for lot in lots
             ]
             assert _open_lots(ledger, unit) == shown, f"{where}: lots {shown}, should be {_open_lots(ledger, unit)}"
+            if place != self.number % len(units):  # statements are told anew from the first record: one of them will do
+                continue
             rows = club.statement(member, at=at, unit=unit, known_at=known_at)
             assert (rows[-1].balance if rows else 0) == balance.balance + balance.pending
             assert all(row.at <= at for row in rows)
