@@ -433,6 +433,19 @@ class ClubMachine(RuleBasedStateMachine):
         for at in data.draw(st.permutations(instants)):
             self.do(data.draw(draw.corrections(member, self.id(), at, **named)))
 
+    @rule(data=st.data(), some=st.none() | draw.SMALL)
+    def hear_late_what_was_taken_back(self, data: st.DataObject, some: int | None) -> None:
+        """Reinstate what expired, and hear only then that it, or some of it, had been taken back by that time."""
+        member, at, earned = self.member(data), self.now, self.id()
+        ends = at + timedelta(hours=1)
+        self.do(commands.Earn(member, data.draw(draw.SMALL), key=earned, at=at, active_at=at, expires_at=ends))
+        self.now = ends + timedelta(hours=2)
+        until = self.now + timedelta(hours=data.draw(st.sampled_from([1, 9])))
+        lot = lot_name("key:" + earned)
+        self.do(commands.Reinstate(member, lot, key=self.id(), at=self.now, expires_at=until))
+        taken = ends + timedelta(hours=data.draw(st.sampled_from([0, 1])))
+        self.do(commands.ClawBack(member, earned, points=some, key=self.id(), at=taken))
+
     @rule(data=st.data())
     def revise_out_of_order(self, data: st.DataObject) -> None:
         """Record an order and two revisions, in any order; the newer may be in force before the older."""
