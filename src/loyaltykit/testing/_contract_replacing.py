@@ -153,7 +153,7 @@ class ReplacingLaws(StoreTests):
                 if attempt(store, commit("p/ann", version)) is not None:
                     return
                 written.append(version + 1)
-                time.sleep(0.001)  # else few replacements find the account as they saw it
+                time.sleep(version / 1_000)  # longer and longer: sooner or later a replacement finds what it has seen
 
         def replace() -> int:
             for _ in range(PATIENCE):
