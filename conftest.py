@@ -27,6 +27,12 @@ settings.register_profile("loyaltykit", deadline=None, derandomize="CI" in os.en
 settings.load_profile("loyaltykit")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one worker more than there are cores: some tests wait for disks, servers and other processes."""
+    return (os.cpu_count() or 1) + 1
+
+
 _LONGEST = ("test_machine.py", "test_seeded_bugs.py", "test_conformance.py")
 
 
