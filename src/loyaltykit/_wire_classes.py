@@ -102,11 +102,11 @@ def _writer(fields: list[_Field], mode: str) -> Convert:
     def write(value: Any, depth: int) -> dict[str, Any]:
         inner, data, key = below(depth, value), {}, ""
         try:
-            for (key, convert), item in zip(always, get_always(value)):  # noqa: B905 - as many, by construction
+            for (key, convert), item in zip(always, get_always(value), strict=True):
                 data[key] = convert(item, inner)
             items = get_others(value)
             # Most fields are left at their default, and are passed over without a step of Python.
-            chosen = compress(zip(others, items), map(is_not, items, defaults))  # noqa: B905
+            chosen = compress(zip(others, items, strict=True), map(is_not, items, defaults))
             for (key, default, convert), item in chosen:
                 if item != default:
                     data[key] = convert(item, inner)

@@ -103,8 +103,6 @@ def _same(write: Callable[[Any, int], Any], **rest: Any) -> Codec:
 
 
 def _text(value: Any, depth: int) -> str:
-    if type(value) is str and len(value) <= MAX_TEXT and value.isascii():  # as most are
-        return value
     if not isinstance(value, str):
         raise wrong(value, "give a string")
     if len(value) > MAX_TEXT:

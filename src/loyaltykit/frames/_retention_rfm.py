@@ -52,8 +52,10 @@ def summary(found: Bought) -> Any:
         each = grouped(days, ["customer"], (), "days", **ends)
         return with_days(each, "first", "last").select("customer", **columns)
     # The amount of the first day, without a second pass: the least of numbers that begin with the day is that of the
-    # first. It is told in two parts, since 64 bits do not hold day and amount; they add up however they are rounded.
-    days = days.with_columns(big=(AMOUNT.cast(nw.Float64) * (1 / _PART)).round().cast(nw.Int64))
+    # first. It is told in two parts, since 64 bits do not hold day and amount; they add up however engines divide,
+    # which costs some of them much: they do it where it matters.
+    usual, none = (AMOUNT >= 0) & (AMOUNT < _PART), nw.lit(0, nw.Int64)
+    days = days.with_columns(big=nw.when(usual).then(none).otherwise((AMOUNT // _PART).cast(nw.Int64)))
     begin = day.cast(nw.Int64) * _DAY
     days = days.with_columns(big=begin + _BIG, small=begin + (AMOUNT - _BIG * _PART))
     each = grouped(days, ["customer"], found.sums, "days", **ends, big=_BIG.min(), small=_SMALL.min())

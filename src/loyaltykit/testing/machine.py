@@ -41,7 +41,7 @@ from loyaltykit.errors import (
 )
 from loyaltykit.facts import Line, Order, Refund, Reversal, order_key, points
 from loyaltykit.journal import NEVER, Commit, Context, Head, Need
-from loyaltykit.ledger import Balance, verify
+from loyaltykit.ledger import Balance
 from loyaltykit.program import Program
 from loyaltykit.stores.memory import MemoryStore
 from loyaltykit.stores.protocol import Store
@@ -597,7 +597,7 @@ class ClubMachine(RuleBasedStateMachine):
             if before is not None:
                 assert before.entries == context.entries[: len(before.entries)], "an entry was changed"
                 assert before.records.items() <= context.records.items(), "a record was changed"
-            problems = [*verify(context), *_wrong_rows(context), *_wrong_entries(context)]
+            problems = [*self.clubs[0].verify(member), *_wrong_rows(context), *_wrong_entries(context)]
             assert not problems, "\n".join(problems)
             self.seen[member] = context
             self.compare(member, from_us(context.head.at), None)
