@@ -197,6 +197,16 @@ def test_cancelled_wherever_it_waits(url: Any, prefix: str, name: str) -> None:
     assert asyncio.run(shop()) >= 2
 
 
+@pytest.mark.parametrize("url", ["psycopg"], indirect=True)
+@pytest.mark.parametrize("name", WORK)
+def test_cancelled_where_the_driver_lets_others_go_first(
+    url: Any, prefix: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where psycopg gives up the loop at every call, as it does where that was busy for 5 ms."""
+    monkeypatch.setattr("psycopg.waiting.MAX_BUSY_TIME", 0)
+    test_cancelled_wherever_it_waits(url, prefix, name)
+
+
 # ---------------------------------------------------------------- the shop's own transaction
 
 

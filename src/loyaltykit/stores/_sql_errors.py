@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import exc
 
 from loyaltykit.errors import (
+    LoyaltyError,
     OutcomeUnknown,
     StaleVersion,
     StoreBusy,
@@ -112,3 +113,12 @@ def is_lost(error: BaseException) -> bool:
 def is_a_drivers(error: Exception) -> bool:
     """Return whether a driver raised this: PEP 249 says what the base classes of its errors are called."""
     return _named(error, "DatabaseError", "InterfaceError")
+
+
+def is_an_answer(error: BaseException) -> bool:
+    """Return whether an error leaves its connection fit for the next one: ours, and what the database answered.
+
+    A cancellation does not, nor does what a driver stumbles over while it handles one.
+    """
+    ours = isinstance(error, (LoyaltyError, exc.StatementError, *BAD_VALUE))
+    return ours or (isinstance(error, Exception) and is_a_drivers(error))

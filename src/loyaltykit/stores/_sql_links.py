@@ -103,11 +103,16 @@ class DriverLink:
 
 
 class Held(NamedTuple):
-    """A connection in use. `close` takes back what `commit` did not keep, and must be called."""
+    """A connection in use. `close` takes back what `commit` did not keep, and must be called.
+
+    `drop`, before it, says that nobody else may have the connection: something was interrupted on it, and its next
+    answer may be to an earlier question.
+    """
 
     link: Link
     commit: Callable[[], None]
     close: Callable[[], None]
+    drop: Callable[[], None]
 
 
 class Road(Protocol):
@@ -152,9 +157,10 @@ class EngineRoad:
             elif not single and self.dialect.name == "sqlite":
                 begin(connection.connection.driver_connection, CoreLink(connection), " IMMEDIATE")
         except BaseException:
+            connection.invalidate()
             connection.close()
             raise
-        return Held(CoreLink(connection), connection.commit, close)
+        return Held(CoreLink(connection), connection.commit, close, connection.invalidate)
 
 
 def _by_itself(connection: Connection) -> Callable[[], None]:
@@ -166,12 +172,15 @@ def _by_itself(connection: Connection) -> Callable[[], None]:
     driver.autocommit = True
 
     def close() -> None:
-        if not connection.invalidated:
-            try:
+        try:
+            if not connection.invalidated:
                 driver.autocommit = False
-            except Exception:  # it was lost, or is still busy: nobody else may have it
-                connection.invalidate()
-        connection.close()
+        except BaseException as error:  # it was lost, is still busy, or this was interrupted: nobody else may have it
+            connection.invalidate()
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            connection.close()
 
     return close
 
@@ -196,9 +205,13 @@ class PsycopgRoad:
         if link is None:
             link = pooled.info[_LINK] = DriverLink(psycopg_cursor(connection))
 
+        def drop() -> None:
+            if pooled.is_valid:
+                pooled.invalidate()
+
         def close() -> None:
             if connection.closed:
-                pooled.invalidate()
+                drop()
             elif single:
                 connection.autocommit = False
             pooled.close()
@@ -207,9 +220,10 @@ class PsycopgRoad:
             try:
                 connection.autocommit = True
             except BaseException:
-                close()
+                drop()
+                pooled.close()
                 raise
-        return Held(link, connection.commit, close)
+        return Held(link, connection.commit, close, drop)
 
 
 _LINK, _CURSOR = "loyaltykit.link", "loyaltykit.cursor"
@@ -291,7 +305,7 @@ class JoinedRoad:
         self._begin()
         link = self._link
         if single:
-            return Held(link, _nothing, _nothing)
+            return Held(link, _nothing, _nothing, _nothing)
         link.change(f"SAVEPOINT {_SAVEPOINT}")
         kept = False
 
@@ -305,7 +319,7 @@ class JoinedRoad:
                 link.change(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
                 link.change(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
-        return Held(link, commit, close)
+        return Held(link, commit, close, _nothing)
 
     def _begin(self) -> None:
         """Make sure that a transaction is open, so that the end of a savepoint does not end it."""

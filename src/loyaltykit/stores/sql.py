@@ -21,6 +21,7 @@ from loyaltykit.stores import _sql_schema
 from loyaltykit.stores._commits import check_commit, check_replacement, other_version
 from loyaltykit.stores._sql_again import run_transaction
 from loyaltykit.stores._sql_desk import Chain, Desk, chained, is_about_rows
+from loyaltykit.stores._sql_errors import is_an_answer
 from loyaltykit.stores._sql_links import (
     EngineRoad,
     Held,
@@ -261,7 +262,9 @@ class SqlStore:
             held = self._road.open()
             try:
                 held.link.change(lock.sql, lock.values({"account": account}))
-            except BaseException:
+            except BaseException as error:
+                if not is_an_answer(error):
+                    held.drop()
                 held.close()
                 raise
         pin = _Pin(self, account, held)
@@ -387,6 +390,10 @@ class SqlStore:
                 elif keep:
                     with told_as(self._road.place, committing=True):
                         held.commit()
+            except BaseException as error:
+                if not is_an_answer(error):
+                    held.drop()
+                raise
             finally:
                 if pin is None:
                     held.close()
