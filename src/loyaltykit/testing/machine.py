@@ -386,6 +386,14 @@ class ClubMachine(RuleBasedStateMachine):
             if data.draw(st.booleans()):  # another word comes late
                 self.do(data.draw(draw.resolutions(member, self.id(), at, hold, count)))
 
+    @rule(data=st.data(), held=st.integers(2, 9))
+    def capture_a_part(self, data: st.DataObject, held: int) -> None:
+        """Hold points and capture a part of them: the rest goes back to where it came from."""
+        member, at, hold = self.member(data), self.now, self.id()
+        self.gift(member, held, at, at + timedelta(hours=9))
+        self.do(commands.Hold(member, held, key=hold, at=at, until=at + timedelta(hours=2)))
+        self.do(commands.Capture(member, hold, key=self.id(), at=at, points=data.draw(st.integers(1, held - 1))))
+
     @rule(data=st.data(), keyed=st.booleans(), held=st.booleans())
     def pay_and_return(self, data: st.DataObject, keyed: bool, held: bool) -> None:
         """Pay an order with points: its own, redeemed, or held; then return it in parts, perhaps out of order."""
