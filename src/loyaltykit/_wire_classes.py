@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
-from itertools import compress
-from operator import attrgetter, is_not
+from operator import attrgetter, itemgetter
 from threading import RLock
 from typing import Any, get_type_hints
 
 import attrs
 
+from loyaltykit._encoding import quoted
 from loyaltykit._wire_scalars import Codec, Definitions, Schema, below, near, wrong
 from loyaltykit.errors import InputError
 
@@ -22,9 +22,12 @@ TAG = "type"
 
 Convert = Callable[[Any, int], Any]
 CodecOf = Callable[[Any], Codec]
+Members = Callable[[Any, int], list[str]]
+"""From a value and its depth to the members of its canonical JSON object."""
 
 _OBJECT = frozenset({"object"})
 _FACTORY: Any = attrs.Factory  # a class at run time, a function to type checkers
+_REQUIRED = attrs.NOTHING
 _UNEQUAL = object()  # equal to no value: the default of a field that is always written
 
 
@@ -42,19 +45,19 @@ class _Field:
     key: str  # in JSON, and as the argument
     attribute: str
     codec: Codec
-    default: Any  # attrs.NOTHING for a field that must be given
+    default: Any  # _REQUIRED for a field that must be given
     compared: bool  # part of what makes two values equal
 
     @property
     def required(self) -> bool:
-        return self.default is attrs.NOTHING
+        return self.default is _REQUIRED
 
 
 def _default(field: attrs.Attribute[Any]) -> Any:
     value: Any = field.default
     if isinstance(value, _FACTORY):
         value = _UNEQUAL if value.takes_self else value.factory()
-    if value is not attrs.NOTHING and value is not _UNEQUAL and callable(field.converter):
+    if value is not _REQUIRED and value is not _UNEQUAL and callable(field.converter):
         with suppress(TypeError):  # one that also wants the value itself: the default stays as it is declared
             value = field.converter(value)
     return value
@@ -90,25 +93,16 @@ def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda value: tuple([getattr(value, name) for name in names])
 
 
-def _writer(fields: list[_Field], mode: str) -> Convert:
-    if mode == "canon":  # the same for equal values: without what does not count when they are compared
-        fields = [field for field in fields if field.compared]
-    always = [(field.key, getattr(field.codec, mode)) for field in fields if field.required]
-    others = [(field.key, field.default, getattr(field.codec, mode)) for field in fields if not field.required]
-    defaults = [default for _, default, _ in others]
-    get_always = _getter([field.attribute for field in fields if field.required])
-    get_others = _getter([field.attribute for field in fields if not field.required])
+def _writer(fields: list[_Field]) -> Convert:
+    fields = sorted(fields, key=lambda field: not field.required)  # what must be given comes first
+    rows = [(field.key, field.default, field.codec.write) for field in fields]
+    get = _getter([field.attribute for field in fields])
 
     def write(value: Any, depth: int) -> dict[str, Any]:
         inner, data, key = below(depth, value), {}, ""
         try:
-            for (key, convert), item in zip(always, get_always(value), strict=True):
-                data[key] = convert(item, inner)
-            items = get_others(value)
-            # Most fields are left at their default, and are passed over without a step of Python.
-            chosen = compress(zip(others, items, strict=True), map(is_not, items, defaults))
-            for (key, default, convert), item in chosen:
-                if item != default:
+            for (key, default, convert), item in zip(rows, get(value), strict=True):
+                if item is not default and (default is _REQUIRED or item != default):
                     data[key] = convert(item, inner)
         except InputError as error:
             error.field = f".{key}{error.field}"
@@ -116,6 +110,37 @@ def _writer(fields: list[_Field], mode: str) -> Convert:
         return data
 
     return write
+
+
+def _members(fields: list[_Field], tag: str | None = None) -> Members:
+    """Return what writes a value as the members of its canonical JSON object, sorted; with its tag, if there is one.
+
+    They are the same for equal values: what does not count when these are compared is left out.
+    """
+    compared = [field for field in fields if field.compared]
+    rows = [(field.key, field.default, field.codec.canon, field.attribute) for field in compared]
+    if tag is not None:
+        rows.append((TAG, _REQUIRED, lambda cls, depth: quoted(tag), "__class__"))
+    rows.sort(key=itemgetter(0))
+    get, said = _getter([row[-1] for row in rows]), [row[:-1] for row in rows]
+
+    def members(value: Any, depth: int) -> list[str]:
+        inner, done, name = below(depth, value), [], ""
+        try:
+            for (name, default, convert), item in zip(said, get(value), strict=True):
+                if item is not default and (default is _REQUIRED or item != default):
+                    done.append(f'"{name}":{convert(item, inner)}')
+        except InputError as error:
+            error.field = f".{name}{error.field}"
+            raise
+        return done
+
+    return members
+
+
+def joined(members: Iterable[str]) -> str:
+    """Return members of a JSON object as the object."""
+    return f"{{{','.join(members)}}}"
 
 
 def _own_path(cls: type, names: frozenset[str], field: str) -> str:
@@ -192,6 +217,7 @@ def _describe(cls: type, fields: list[_Field], defs: Definitions) -> Schema:
 
 
 _done: dict[type, Codec] = {}
+_members_of: dict[tuple[type, bool], Members] = {}
 _started: set[type] = set()
 _lock = RLock()
 
@@ -215,14 +241,23 @@ def plain(cls: type, codec_of: CodecOf) -> Codec:
             fields = _fields(cls, codec_of)
         finally:
             _started.discard(cls)
+        untagged = _members_of[cls, False] = _members(fields)
+        _members_of[cls, True] = _members(fields, tag_of(cls))
         _done[cls] = _codec(
             cls,
-            _writer(fields, "write"),
-            _writer(fields, "canon"),
+            _writer(fields),
+            lambda value, depth: joined(untagged(value, depth)),
             _reader(cls, fields),
             lambda defs: defs.reference(cls, lambda: _describe(cls, fields, defs)),
         )
         return _done[cls]
+
+
+def members_of(cls: type, tagged: bool, codec_of: CodecOf) -> Members:
+    """Return what writes values of exactly this attrs class as the members of a canonical JSON object."""
+    if (cls, tagged) not in _members_of:
+        plain(cls, codec_of)
+    return _members_of[cls, tagged]
 
 
 def _codec(cls: type, write: Convert, canon: Convert, read: Convert, schema: Callable[[Definitions], Schema]) -> Codec:
@@ -264,23 +299,29 @@ def declared(roots: tuple[type, ...], codec_of: CodecOf) -> Codec:
     if not _by_tag(roots):
         raise InputError("", str(roots[0]), "has no JSON form; make it an attrs class with annotated fields")
     own = {tag_of(root): plain(root, codec_of) for root in roots if _is_value_class(root)}
+    usual = frozenset(root for root in roots if _is_value_class(root))
     untagged = None if single is None else tag_of(single)
     expected = " or ".join(_expected(root) for root in roots)
 
-    def writer(mode: str) -> Convert:
-        direct = {root: getattr(plain(root, codec_of), mode) for root in roots if _is_value_class(root)}
+    def class_of(value: Any) -> Any:
+        cls: Any = type(value)
+        if cls not in usual and not (isinstance(value, roots) and _is_value_class(cls)):
+            raise wrong(value, f"give {expected}")
+        return cls
 
-        def write(value: Any, depth: int) -> dict[str, Any]:
-            cls: Any = type(value)
-            convert = direct.get(cls)
-            if convert is None:
-                if not isinstance(value, roots) or not _is_value_class(cls):
-                    raise wrong(value, f"give {expected}")
-                convert = getattr(plain(cls, codec_of), mode)
-            data: dict[str, Any] = convert(value, depth)
-            return data if cls is single else {TAG: tag_of(cls), **data}
+    def write(value: Any, depth: int) -> dict[str, Any]:
+        cls = class_of(value)
+        data: dict[str, Any] = plain(cls, codec_of).write(value, depth)
+        return data if cls is single else {TAG: tag_of(cls), **data}
 
-        return write
+    met: dict[type, Members] = {}
+
+    def canon(value: Any, depth: int) -> str:
+        members = met.get(type(value))
+        if members is None:
+            cls = class_of(value)
+            members = met[cls] = members_of(cls, cls is not single, codec_of)
+        return joined(members(value, depth))
 
     def read(data: Any, depth: int) -> Any:
         if not isinstance(data, dict):
@@ -303,4 +344,4 @@ def declared(roots: tuple[type, ...], codec_of: CodecOf) -> Codec:
         ]
         return choices[0] if len(choices) == 1 else {"oneOf": choices}
 
-    return Codec(expected, roots, _OBJECT, writer("write"), writer("canon"), read, schema)
+    return Codec(expected, roots, _OBJECT, write, canon, read, schema)

@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from loyaltykit._encoding import json_writer, quoted
 from loyaltykit.errors import InputError
 
 MAX_DEPTH = 32
@@ -57,16 +58,16 @@ class Definitions:
 class Codec:
     """The compiled converter of one type.
 
-    `write`, `canon` and `read` take a value and the depth at which it stands. `canon` writes equal values
-    identically. All three raise `InputError`, whose field is the path from the value that they were given ("" for
-    itself); whoever holds the value puts its own step in front.
+    `write`, `canon` and `read` take a value and the depth at which it stands. `write` returns plain data, `canon` the
+    JSON text that all equal values share. All three raise `InputError`, whose field is the path from the value that
+    they were given ("" for itself); whoever holds the value puts its own step in front.
     """
 
     expected: str  # "a whole number": what would be right, for error messages
     takes: tuple[type, ...]  # the Python types that it writes
     shapes: frozenset[str]  # the JSON shapes that it reads: null, boolean, integer, string, array, object
     write: Callable[[Any, int], Any]
-    canon: Callable[[Any, int], Any]
+    canon: Callable[[Any, int], str]
     read: Callable[[Any, int], Any]
     schema: Callable[[Definitions], Schema]
     pattern: re.Pattern[str] | None = None  # which strings it reads; None with the shape "string": all of them
@@ -94,9 +95,12 @@ def near(name: Any, names: Any) -> str:
     return f"{guess}choose one of {', '.join(str(item) for item in names)}"
 
 
+_json = json_writer()
+
+
 def _same(write: Callable[[Any, int], Any], **rest: Any) -> Codec:
-    """Return a codec whose canonical form is the one that it writes anyway."""
-    return Codec(write=write, canon=write, **rest)
+    """Return a codec whose canonical form is the one that it writes anyway, as JSON."""
+    return Codec(write=write, canon=lambda value, depth: _json(write(value, depth)), **rest)
 
 
 # ---------------------------------------------------------------- texts, truth, whole numbers
@@ -115,11 +119,18 @@ def _text(value: Any, depth: int) -> str:
     return str(value)
 
 
-TEXT = _same(
+def _canon_text(value: Any, depth: int) -> str:
+    if type(value) is str and value.isascii() and len(value) <= MAX_TEXT:  # as most are
+        return quoted(value)
+    return quoted(_text(value, depth))
+
+
+TEXT = Codec(
     expected="a string",
     takes=(str,),
     shapes=frozenset({"string"}),
     write=_text,
+    canon=_canon_text,
     read=_text,
     schema=lambda defs: {"type": "string", "maxLength": MAX_TEXT},
     is_key=True,
@@ -150,11 +161,12 @@ def _whole(value: Any, depth: int) -> int:
     return int(value)
 
 
-WHOLE = _same(
+WHOLE = Codec(
     expected="a whole number",
     takes=(int,),
     shapes=frozenset({"integer"}),
     write=_whole,
+    canon=lambda value, depth: str(_whole(value, depth)),
     read=_whole,
     schema=lambda defs: {"type": "integer", "minimum": -_LARGEST, "maximum": _LARGEST},
 )
@@ -201,7 +213,7 @@ def _canon_decimal(value: Any, depth: int) -> str:
     text = _write_decimal(value, depth)
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return '"0"' if text == "-0" else f'"{text}"'
 
 
 def _read_decimal(value: Any, depth: int) -> Decimal:
@@ -283,12 +295,16 @@ def _write_instant(value: Any, depth: int) -> str:
     value = _plain_instant(value)
     offset = value.utcoffset()
     if offset.seconds % 60 or offset.microseconds:  # the local mean times of before about 1900; ISO 8601 has no form
-        return _canon_instant(value, depth)
+        return _in_utc(value)
     text: str = value.isoformat()
     return text if offset else text[:-6] + "Z"
 
 
 def _canon_instant(value: Any, depth: int) -> str:
+    return f'"{_in_utc(value)}"'
+
+
+def _in_utc(value: Any) -> str:
     if type(value) is datetime and value.tzinfo is UTC:  # as most are
         return value.isoformat()[:-6] + "Z"
     try:

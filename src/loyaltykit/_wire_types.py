@@ -113,7 +113,7 @@ def _array(items: Sequence[Codec], length: int | None, schema: Callable[[Definit
         takes=(tuple,),
         shapes=frozenset({"array"}),
         write=through("write", _parts_of_tuple, lambda done: done),
-        canon=through("canon", _parts_of_tuple, lambda done: done),
+        canon=through("canon", _parts_of_tuple, lambda done: f"[{','.join(done)}]"),
         read=through("read", _parts_of_array, tuple),
         schema=schema,
     )
@@ -174,13 +174,19 @@ def _members_schema(key: Codec, value: Codec, defs: Definitions) -> Schema:
 
 
 def _mapping(key: Codec, value: Codec) -> Codec:
-    def writer(key_mode: Convert, value_mode: Convert) -> Convert:
+    def writer(key_mode: Convert, value_mode: Convert) -> Callable[[Any, int], dict[str, Any]]:
         def write(mapping: Any, depth: int) -> dict[str, Any]:
             if not isinstance(mapping, abc.Mapping):
                 raise wrong(mapping, "give a mapping")
             return _write_members(key_mode, value_mode, mapping, mapping.items(), depth)
 
         return write
+
+    texts = writer(key.canon, value.canon)
+
+    def canon(mapping: Any, depth: int) -> str:
+        members = sorted(texts(mapping, depth).items(), key=lambda member: json.loads(member[0]))
+        return f"{{{','.join(f'{name}:{item}' for name, item in members)}}}"
 
     def read(data: Any, depth: int) -> dict[Any, Any]:
         if not isinstance(data, dict):
@@ -192,7 +198,7 @@ def _mapping(key: Codec, value: Codec) -> Codec:
         takes=(abc.Mapping,),
         shapes=frozenset({"object"}),
         write=writer(key.write, value.write),
-        canon=writer(key.canon, value.canon),
+        canon=canon,
         read=read,
         schema=lambda defs: _members_schema(key, value, defs),
     )
@@ -289,17 +295,17 @@ def _refuse_ambiguous(kinds: tuple[Any, ...], members: list[Codec], literals: tu
 
 
 def _optional(inner: Codec) -> Codec:
-    def wrap(convert: Convert) -> Convert:
-        return lambda value, depth: None if value is None else convert(value, depth)
+    def wrap(convert: Convert, nothing: str | None) -> Convert:
+        return lambda value, depth: nothing if value is None else convert(value, depth)
 
     return attrs.evolve(
         inner,
         expected=f"{inner.expected} or null",
         takes=(*inner.takes, type(None)),
         shapes=inner.shapes | {"null"},
-        write=wrap(inner.write),
-        canon=wrap(inner.canon),
-        read=wrap(inner.read),
+        write=wrap(inner.write, None),
+        canon=wrap(inner.canon, "null"),
+        read=wrap(inner.read, None),
         schema=lambda defs: {"anyOf": [inner.schema(defs), {"type": "null"}]},
         is_key=False,
     )
@@ -326,7 +332,7 @@ def _one_of(members: list[Codec]) -> Codec:
             return by_type[abc.Mapping]
         raise wrong(value, f"give {expected}")
 
-    def canon(value: Any, depth: int) -> Any:
+    def canon(value: Any, depth: int) -> str:
         member = writer_of(value)
         if member is WHOLE and DECIMAL in members:
             member = DECIMAL  # 1 and Decimal(1) are equal

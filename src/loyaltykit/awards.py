@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 import attrs
 
@@ -14,8 +15,7 @@ from loyaltykit.matching import Tiers
 from loyaltykit.rules import POINTS, counted
 
 
-@attrs.frozen
-class LotDates:
+class LotDates(NamedTuple):
     """When points become active and when they expire.
 
     `active_at` None waits for `event`; `expires_at` None never expires, unless `validity` says how long from the

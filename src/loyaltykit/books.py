@@ -391,7 +391,8 @@ class Books:
     def advance(self, at: int) -> None:
         """Let time pass up to and including `at`: holds end, lots become active and expire, balances lapse."""
         if not self._stirs(at):
-            self.at = max(self.at, at)
+            if at > self.at:
+                self.at = at
             return
         notes, self.notes = self.notes, {}  # nobody gave a reason for what happens by itself
         while True:

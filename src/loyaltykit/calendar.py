@@ -38,6 +38,7 @@ CalendarUnit = Literal["day", "week", "month", "quarter", "half_year", "year"]
 _UNITS = get_args(CalendarUnit)
 _MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _MIN_US = -62_135_596_800_000_000  # 0001-01-01T00:00Z
 _MAX_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 _EDGE = "the years run from 1 to 9999; this leaves them"
@@ -97,7 +98,7 @@ def from_us(us: int) -> datetime:
     if not isinstance(us, int) or isinstance(us, bool):
         raise InputError("us", us, "give whole microseconds")
     try:
-        return _EPOCH + timedelta(microseconds=us)
+        return _EPOCH + us * _MICROSECOND
     except OverflowError:
         raise InputError("us", us, _EDGE) from None
 

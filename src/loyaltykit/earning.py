@@ -89,9 +89,11 @@ def _granted(plan: Plan, fact: Order | Activity, key: str, tier: Tiers, worth: W
     reasons = [*worth.reasons, *dict.fromkeys(limits.reasons if limits else ())]
     if asked and not reasons and not any(points for _, points in asked):
         reasons.append("rounded_down")
+    in_all = tuple(asked)
     return Award(
-        key, plan.version, tier, tuple(asked), tuple(given), tuple(lots), tuple(reasons), tuple(worth.shares),
-        tuple(limits.cut) if limits else (), tuple(counts), fact.revision if isinstance(fact, Order) else 1,
+        key, plan.version, tier, in_all, in_all if given == asked else tuple(given), tuple(lots),
+        tuple(reasons), tuple(worth.shares), tuple(limits.cut) if limits else (), tuple(counts),
+        fact.revision if isinstance(fact, Order) else 1,
     )  # fmt: skip
 
 

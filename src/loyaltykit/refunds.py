@@ -37,8 +37,7 @@ RewardBack = Literal["pro_rata", "full_only"]
 _NOTHING = Decimal(0)
 
 
-@attrs.frozen
-class LineLeft:
+class LineLeft(NamedTuple):
     """What is left of one line. `units` and `gross_units` (before all discounts) count as `Remains.of` says."""
 
     line: str
@@ -48,8 +47,7 @@ class LineLeft:
     gone: bool = False
 
 
-@attrs.frozen
-class Remains:
+class Remains(NamedTuple):
     """What is left of an order.
 
     Amounts are exact whole numbers of **units**, `of` of which are one minor unit (cent) of the currency; the
@@ -215,8 +213,10 @@ def left(goods: Sold, refunds: Sequence[Refund]) -> Remains:
     cancelled = goods.order.state == "cancelled"
     if not refunds and not cancelled and not goods.discount:
         lines = tuple(
-            LineLeft(line.name, line.quantity, net, gross)
-            for line, net, gross in zip(goods.order.lines, goods.net, goods.gross, strict=True)
+            [
+                LineLeft(line.name, line.quantity, net, gross)
+                for line, net, gross in zip(goods.order.lines, goods.net, goods.gross, strict=True)
+            ]
         )
         sums = goods.shipping, goods.tax, goods.total, _paid(goods, "points"), _paid(goods, "gift_card")
         return Remains(goods.order.id, goods.currency, 1, lines, False, *sums)

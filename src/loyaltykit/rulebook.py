@@ -58,12 +58,17 @@ class Switch(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What comes with a fact from outside its account: tier, its order's other records, budget parts, more facts."""
+    """What comes with a fact from outside its account: tier, its order's other records, budget parts, more facts.
+
+    `ref` is the key of its order, if it is about one, and `names` are the counters that its award looks at.
+    """
 
     tier: Tiers
     elsewhere: Mapping[str, Sequence[Record]]
     used: Mapping[str, int]
     source: Sequence[Fact]
+    ref: str | None
+    names: tuple[str, ...]
 
 
 class Rulebook:
@@ -164,11 +169,11 @@ class Rulebook:
             return Task(need, envelope, lambda view: _enrol(fact, view), terms)
         if isinstance(fact, Consent):
             return Task(Need(account, (key,)), envelope, _note, terms)
-        part = Part(tier, elsewhere, {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()}, source)
+        names = counters(program, fact) if isinstance(fact, EARNS) else ()
+        budgets = {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()}
+        part = Part(tier, elsewhere, budgets, source, ref, names)
         keys, refs, stems = [key], [], []
-        items: list[tuple[str, str]] = []
-        if isinstance(fact, Activity):
-            items += count_items(counters(program, fact))
+        items = [("count", name) for name in names]
         if ref is not None:
             refs = [ref]
             # Of an order that is new there is nothing else yet; where it turns out not to be, `_order` asks for it.
@@ -176,7 +181,6 @@ class Rulebook:
                 stems = [prefix + stem(ref) for prefix in ("", *prefixes)]
                 items.append(("order", ref))
             if isinstance(fact, Order):
-                items += count_items(counters(program, fact))
                 items += _spending_items(fact)
                 keys += [record_key(tender.key) for tender in fact.tenders if tender.key is not None]
         need = Need(account, tuple(keys), tuple(refs), stems=tuple(stems), items=tuple(items))
@@ -199,11 +203,12 @@ class Rulebook:
     def _tell(self, fact: OrderFact, part: Part, view: View) -> Draft:
         """Decide a fact: what an activity earns by itself, and what the story of its order now says."""
         require_open(view)
-        note = note_of(view.context.head)
-        links = links_of(note)
-        if set(part.elsewhere) != set(links) and (ref_of(fact) is not None or note.get("formerly")):
-            raise Absorbed(links, [prefix_of(note, each) for each in note.get("absorbed", ())])
-        check_again(fact, note, part.elsewhere)
+        ref, note = part.ref, note_of(view.context.head)
+        if note or part.elsewhere:  # as good as never: somebody was merged
+            links = links_of(note)
+            if set(part.elsewhere) != set(links) and (ref is not None or note.get("formerly")):
+                raise Absorbed(links, [prefix_of(note, each) for each in note.get("absorbed", ())])
+            check_again(fact, note, part.elsewhere)
         program = self.program(fact.at)
         if part.tier is None and isinstance(fact, EARNS) and asks_for_tiers(program):
             part = part._replace(tier=self.tiers(fact, view.context, part.elsewhere, part.source))
@@ -212,13 +217,11 @@ class Rulebook:
         counts: dict[str, int] = {}
         given: Award | None = None
         if isinstance(fact, Activity):
-            names = counters(program, fact)
-            used = {**counted(view.books, names), **part.used}
+            used = {**counted(view.books, part.names), **part.used}
             given = award(program, fact, tier=part.tier, used=used)
             steps += activity_steps(program, fact, given, self.terms(program))
             outcome = {"version": program.version, "tier": part.tier, "used": used}
             counts = dict(given.counts)
-        ref = ref_of(fact)
         waiting = False
         if ref is not None:
             draft = self._order(fact, ref, part, view, counts)
@@ -250,7 +253,7 @@ class Rulebook:
             if not isinstance(fact, Order):
                 return Draft([], outcome, "waiting")
             program = self.program(fact.at)
-            used = {**counted(view.books, counters(program, fact)), **part.used}
+            used = {**counted(view.books, part.names), **part.used}
             known = {"version": program.version, "tier": part.tier, "used": used}
         if isinstance(fact, Order):
             outcome |= {name: known[name] for name in ("version", "tier", "used")}
@@ -291,7 +294,7 @@ class Rulebook:
     def _new_order(self, order: Order, ref: str, part: Part, view: View, counts: dict[str, int]) -> Draft:
         """Tell the story of an order of which nothing is known yet: `_order` without what came before, for speed."""
         program = self.program(order.at)
-        used = {**counted(view.books, counters(program, order)), **part.used}
+        used = {**counted(view.books, part.names), **part.used}
         redeemed = _redeemed(order, view.records)
         outcome: dict[str, Any] = {"version": program.version, "tier": part.tier, "used": used}
         if redeemed:

@@ -197,7 +197,9 @@ def _awarded(
 
 
 def _when(lot: AwardLot) -> tuple[int, int, int]:
-    return to_us(lot.earned_at), _us(lot.active_at), _us(lot.expires_at)
+    earned_at = to_us(lot.earned_at)
+    active_at = earned_at if lot.active_at is lot.earned_at else _us(lot.active_at)
+    return earned_at, active_at, _us(lot.expires_at)
 
 
 def _what_is_left(order: Order, refund: Refund, refunds: Mapping[str, Refund], program: Program) -> Refund:
@@ -217,8 +219,7 @@ def _activity(at: int, rank: int, key: str, given: Award, order: Order, terms: C
     """Return the steps that put off the lapse of balances: an order that earns or spends is activity."""
     if rank != RANK_AWARD:
         return []
-    units = {lot.unit for lot in given.lots}
-    units.update(part.unit for part in order.tenders if part.kind == "points")
+    units = {lot.unit for lot in given.lots} | {part.unit for part in order.tenders if part.kind == "points"}
     return _lapses(at, rank, key, order.at, units, terms)
 
 

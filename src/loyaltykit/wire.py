@@ -28,8 +28,7 @@ from typing import Any, NoReturn, TypeVar, overload
 
 import attrs
 
-from loyaltykit._encoding import json_writer
-from loyaltykit._wire_classes import TAG, plain, tag_of
+from loyaltykit._wire_classes import joined, members_of, plain, tag_of
 from loyaltykit._wire_scalars import MAX_DEPTH, MAX_TEXT, Codec, Definitions, Schema
 from loyaltykit._wire_types import codec
 from loyaltykit.errors import InputError
@@ -60,9 +59,13 @@ def _root(kind: Any) -> str:
     return tag_of(kind) if isinstance(kind, type) else "data"
 
 
-def _own_codec(value: Any) -> Codec:
+def _check(value: Any) -> None:
     if not attrs.has(type(value)):
         raise InputError("", type(value).__name__, "give an attrs value, or say of which type it is")
+
+
+def _own_codec(value: Any) -> Codec:
+    _check(value)
     return plain(type(value), codec)
 
 
@@ -86,7 +89,6 @@ def to_data(value: Any, kind: Any = None) -> Any:
 
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_CANONICAL = json_writer(sort_keys=True, allow_nan=False)
 
 
 def dumps(value: Any, kind: Any = None, *, indent: int | None = None) -> str:
@@ -111,20 +113,21 @@ def canonical(value: Any, without: Collection[str] = ()) -> str:
     >>> canonical(cash("35.20"))
     '{"amount":"35.2","kind":"cash","type":"tender"}'
     """
-    data = _canonical(value)
-    for name in without:
-        data.pop(name, None)
-    return _CANONICAL(data)
+    return joined(_without(_said(value), without))
 
 
-def _canonical(value: Any) -> dict[str, Any]:
+def _said(value: Any) -> list[str]:
+    _check(value)
     try:
-        data: dict[str, Any] = _own_codec(value).canon(value, 0)
-        data[TAG] = _root(type(value))
-        return data
+        return members_of(type(value), True, codec)(value, 0)
     except InputError as error:
         error.field = _root(type(value)) + error.field
         raise
+
+
+def _without(said: list[str], names: Collection[str]) -> list[str]:
+    left_out = tuple([f'"{name}":' for name in names])
+    return [member for member in said if not member.startswith(left_out)] if names else said
 
 
 def signed(value: Any, without: Collection[str] = ()) -> tuple[str, str]:
@@ -134,13 +137,9 @@ def signed(value: Any, without: Collection[str] = ()) -> tuple[str, str]:
     >>> signed(cash("35.20"))[1] == fingerprint(cash("35.2"))
     True
     """
-    data = _canonical(value)
-    text = _CANONICAL(data)
-    if not without:
-        return text, _hashed(text)
-    for name in without:
-        data.pop(name, None)
-    return text, _hashed(_CANONICAL(data))
+    said = _said(value)
+    text = joined(said)
+    return text, _hashed(joined(_without(said, without)) if without else text)
 
 
 def _hashed(text: str) -> str:

@@ -52,11 +52,12 @@ class Rate(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """What the bonuses that hold on a line do together."""
+    """What the bonuses that hold on a line do together: by whose name which factor is given, and by which bonuses.
 
-    joint: Fraction  # on what the rule itself gives
-    apart: tuple[tuple[str, Fraction], ...]  # added by bonuses with limits or dates of their own
-    names: tuple[str, ...]
+    First comes what the rule itself gives, without a name; then what bonuses with limits or dates of their own add.
+    """
+
+    parts: tuple[tuple[str, Fraction, tuple[str, ...]], ...]
 
 
 class UnitPlan(NamedTuple):
@@ -242,16 +243,16 @@ def _factor(plan: Plan, unit: UnitPlan, places: tuple[int, ...]) -> Factor:
     if plan.stacking == "best" and bonuses:
         bonuses = [max(bonuses, key=lambda rule: rule.factor)]
     reached = joint = _ONE
-    apart = []
+    apart: list[tuple[str, Fraction, tuple[str, ...]]] = []
     for rule in sorted(bonuses, key=lambda rule: rule.factor >= 1):  # a factor of 0 leaves nothing to add to
         factor = exact(rule.factor)
         added = factor - 1 if plan.stacking == "additive" else reached * (factor - 1)
         reached += added
         if rule.stands_alone:
-            apart.append((rule.name, added))
+            apart.append((rule.name, added, ()))
         else:
             joint += added
-    found = Factor(max(joint, ZERO), tuple(apart), tuple(rule.name for rule in bonuses if not rule.stands_alone))
+    found = Factor((("", max(joint, ZERO), tuple(rule.name for rule in bonuses if not rule.stands_alone)), *apart))
     if len(unit.factors) < 4096:  # there are as many as combinations of bonuses on a line
         unit.factors[places] = found
     return found
@@ -280,7 +281,8 @@ def _add_rate(
         points.setdefault(rate.rule.name, ZERO)
         return
     lines = tuple([each.name for each in chosen])
-    for name, part, names in ((rate.rule.name, factor.joint, factor.names), *((n, p, ()) for n, p in factor.apart)):
+    for own, part, names in factor.parts:
+        name = own or rate.rule.name
         worth = base if part is _ONE else base * part
         points[name] = points[name] + worth if name in points else worth
         shares.append(Share(name, unit, lines, shown, per_shown if part is _ONE else per_shown * part, worth, names))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import multiprocessing
 import operator
 import os
 import shutil
@@ -23,6 +24,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import conditions
@@ -156,6 +158,51 @@ def record_many(club: Club, make: Callable[[int, str, datetime], Fact]) -> Slice
     return prepare
 
 
+def _load_a_part(path: Path, what: str, part: int, parts: int, parent: Connection) -> None:
+    """Record batches of the facts of a part of the members, whenever the parent process says so."""
+    with Club(PROGRAM, SQLiteStore(path)) as club:
+        while numbers := parent.recv():
+            facts = [
+                FACTS[what](number, f"m{number % MEMBERS}", BEGIN + timedelta(milliseconds=number))
+                for number in numbers
+                if number % MEMBERS % parts == part
+            ]
+            parent.send("prepared")
+            parent.recv()
+            for _ in club.record_many(facts):
+                pass
+            parent.send("done")
+
+
+def record_in_parallel(path: Path, what: str, parts: int, cleanup: ExitStack) -> Slice:
+    """Return a slice of facts recorded in batches by several processes, each of which has members of its own."""
+    pipes = []
+    for part in range(parts):
+        mine, its = multiprocessing.Pipe()
+        process = multiprocessing.Process(target=_load_a_part, args=(path, what, part, parts, its))
+        process.start()
+        cleanup.callback(process.join)
+        cleanup.callback(mine.send, None)
+        pipes.append(mine)
+
+    def prepare(count: int) -> Callable[[], None]:
+        numbers = list(itertools.islice(NUMBERS, count))
+        for pipe in pipes:
+            pipe.send(numbers)
+        for pipe in pipes:
+            pipe.recv()
+
+        def run() -> None:
+            for pipe in pipes:
+                pipe.send("go")
+            for pipe in pipes:
+                pipe.recv()
+
+        return run
+
+    return prepare
+
+
 class Rates:
     """Operations a second of several candidates, in each of the rounds in which they took turns."""
 
@@ -186,6 +233,7 @@ def rates(slices: dict[str, tuple[Slice, int]], rounds: int) -> Rates:
 
 def against_the_floor(folder: Path, rounds: int) -> None:
     """Print the rates of durable writes as shares of the floor, and what a fact gains in bulk."""
+    processes = os.cpu_count() or 1
     with ExitStack() as clubs:
 
         def club(name: str) -> Club:
@@ -201,6 +249,8 @@ def against_the_floor(folder: Path, rounds: int) -> None:
         for what, make in FACTS.items():
             slices[f"one by one: {what}"] = (record(club(f"record {what}"), make), 200)
             slices[f"in bulk: {what}"] = (record_many(club(f"bulk {what}"), make), 2_000)
+            together = record_in_parallel(folder / f"together {what}.db", what, processes, clubs)
+            slices[f"{processes} processes: {what}"] = (together, 2_000 * processes)
         found = rates(slices, rounds)
     floor_rate = "bare INSERT"
     print(f"  {floor_rate:<30}{found.median(floor_rate):>9,.0f} a second, the floor")
@@ -211,7 +261,8 @@ def against_the_floor(folder: Path, rounds: int) -> None:
     print(f"  Club.earn reaches {found.ratio('Club.earn', 'earn by hand'):.2f} of the rate of an earn by hand")
     for what in FACTS:
         gain = found.ratio(f"in bulk: {what}", f"one by one: {what}")
-        print(f"  in bulk, one {what} is {gain:.1f} times as fast as one by one")
+        more = found.ratio(f"{processes} processes: {what}", f"one by one: {what}")
+        print(f"  in bulk, one {what} is {gain:.1f} times as fast as one by one, by {processes} processes {more:.1f}")
 
 
 def against_history(folder: Path, rounds: int) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeVar
 
+from loyaltykit._encoding import parsed
 from loyaltykit.errors import StaleVersion, StoreError
 from loyaltykit.journal import NEVER, Balance, Commit, Context, Entry, Head, Item, Lot, Need, Record, compact
 from loyaltykit.stores import _sqlite_schema as sql
@@ -33,11 +35,11 @@ def glance(connection: Connection, need: Need) -> Context | None:
         return None
     orders = [ref for ref in refs if ref not in keys]  # each may be the key of what it names
     asked: Sequence[Sequence[Any]] = keys, refs, orders, names, [_range(stem) for stem in stems], items
-    padded = [_padded(each) for each in asked]
-    counts = tuple(map(len, padded))
+    padded = [_padded(each) if each else () for each in asked]
+    counts = tuple([len(each) for each in padded])
     if max(counts) > _MOST:
         return None
-    named = [*chain(*padded[:4]), *chain.from_iterable(chain(*padded[4:]))]
+    named = chain(*padded[:4], *padded[4], *padded[5])
     row = connection.execute(sql.head_and_whether(*counts), (*named, account)).fetchone()
     if row is None:
         return Context(None, {}, {}, {}, {})
@@ -84,7 +86,7 @@ def view(connection: Connection, need: Need) -> Context:
 
 
 def _balances(text: str) -> dict[str, Balance]:
-    return {unit: Balance(unit, *numbers) for unit, numbers in json.loads(text).items()}
+    return {unit: Balance(unit, *numbers) for unit, numbers in parsed(text).items()}
 
 
 def balance(unit: str, numbers: str) -> Balance:
@@ -105,14 +107,17 @@ def _named(
         yield from connection.execute(sql.among(statement, len(some)), (account, *rest, *some))
 
 
-_MOST = 32
-"""How many names of a kind one statement asks about at most."""
+_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+"""About how many names of a kind there are statements. They are few, so that all stay prepared."""
+_MOST = _COUNTS[-1]
 
 
 def _padded(names: Sequence[T]) -> Sequence[T]:
-    """Return names as many as there are statements for, a power of two, so that few stay prepared: the last repeats."""
+    """Return names as many as there are statements for: the last repeats."""
     count = len(names)
-    return names if count < 3 else [*names, *[names[-1]] * ((1 << (count - 1).bit_length()) - count)]
+    if count < 3 or count > _MOST:
+        return names
+    return [*names, *[names[-1]] * (_COUNTS[bisect_left(_COUNTS, count)] - count)]
 
 
 def _parts(names: Sequence[T]) -> Iterator[Sequence[T]]:
