@@ -12,6 +12,7 @@ from threading import RLock
 from typing import Any, get_type_hints
 
 import attrs
+from attrs import NOTHING
 
 from loyaltykit._encoding import quoted
 from loyaltykit._wire_scalars import Codec, Definitions, Schema, below, near, wrong
@@ -22,12 +23,11 @@ TAG = "type"
 
 Convert = Callable[[Any, int], Any]
 CodecOf = Callable[[Any], Codec]
-Members = Callable[[Any, int], list[str]]
-"""From a value and its depth to the members of its canonical JSON object."""
+Pairs = Callable[[Any, int], list[tuple[str, Any]]]
+"""From a value and its depth to the fields that are not at their default, by name, as they are written."""
 
 _OBJECT = frozenset({"object"})
 _FACTORY: Any = attrs.Factory  # a class at run time, a function to type checkers
-_REQUIRED = attrs.NOTHING
 _UNEQUAL = object()  # equal to no value: the default of a field that is always written
 
 
@@ -45,19 +45,19 @@ class _Field:
     key: str  # in JSON, and as the argument
     attribute: str
     codec: Codec
-    default: Any  # _REQUIRED for a field that must be given
+    default: Any  # NOTHING for a field that must be given
     compared: bool  # part of what makes two values equal
 
     @property
     def required(self) -> bool:
-        return self.default is _REQUIRED
+        return self.default is NOTHING
 
 
 def _default(field: attrs.Attribute[Any]) -> Any:
     value: Any = field.default
     if isinstance(value, _FACTORY):
         value = _UNEQUAL if value.takes_self else value.factory()
-    if value is not _REQUIRED and value is not _UNEQUAL and callable(field.converter):
+    if value is not NOTHING and value is not _UNEQUAL and callable(field.converter):
         with suppress(TypeError):  # one that also wants the value itself: the default stays as it is declared
             value = field.converter(value)
     return value
@@ -93,54 +93,45 @@ def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda value: tuple([getattr(value, name) for name in names])
 
 
-def _writer(fields: list[_Field]) -> Convert:
-    fields = sorted(fields, key=lambda field: not field.required)  # what must be given comes first
-    rows = [(field.key, field.default, field.codec.write) for field in fields]
-    get = _getter([field.attribute for field in fields])
+def _pairs(rows: list[tuple[str, str, Any, Convert]]) -> Pairs:
+    """Return what writes a value's fields: `rows` are their names, attributes, defaults, and how they are written."""
+    get, rules = _getter([row[1] for row in rows]), [(name, default, convert) for name, _, default, convert in rows]
 
-    def write(value: Any, depth: int) -> dict[str, Any]:
-        inner, data, key = below(depth, value), {}, ""
-        try:
-            for (key, default, convert), item in zip(rows, get(value), strict=True):
-                if item is not default and (default is _REQUIRED or item != default):
-                    data[key] = convert(item, inner)
-        except InputError as error:
-            error.field = f".{key}{error.field}"
-            raise
-        return data
-
-    return write
-
-
-def _members(fields: list[_Field], tag: str | None = None) -> Members:
-    """Return what writes a value as the members of its canonical JSON object, sorted; with its tag, if there is one.
-
-    They are the same for equal values: what does not count when these are compared is left out.
-    """
-    compared = [field for field in fields if field.compared]
-    rows = [(field.key, field.default, field.codec.canon, field.attribute) for field in compared]
-    if tag is not None:
-        rows.append((TAG, _REQUIRED, lambda cls, depth: quoted(tag), "__class__"))
-    rows.sort(key=itemgetter(0))
-    get, said = _getter([row[-1] for row in rows]), [row[:-1] for row in rows]
-
-    def members(value: Any, depth: int) -> list[str]:
+    def pairs(value: Any, depth: int) -> list[tuple[str, Any]]:
         inner, done, name = below(depth, value), [], ""
         try:
-            for (name, default, convert), item in zip(said, get(value), strict=True):
-                if item is not default and (default is _REQUIRED or item != default):
-                    done.append(f'"{name}":{convert(item, inner)}')
+            for (name, default, convert), item in zip(rules, get(value), strict=True):
+                if item is not default and (default is NOTHING or item != default):
+                    done.append((name, convert(item, inner)))
         except InputError as error:
             error.field = f".{name}{error.field}"
             raise
         return done
 
-    return members
+    return pairs
+
+
+def _plain_pairs(fields: list[_Field]) -> Pairs:
+    rows = [(field.key, field.attribute, field.default, field.codec.write) for field in fields]
+    return _pairs(sorted(rows, key=lambda row: row[2] is not NOTHING))  # what must be given comes first
+
+
+def _canonical_pairs(fields: list[_Field], tag: str | None = None) -> Pairs:
+    """Return what writes a value sorted, with its tag if there is one, and without what does not count as equal."""
+    rows = [(field.key, field.attribute, field.default, field.codec.canon) for field in fields if field.compared]
+    if tag is not None:
+        rows.append((TAG, "__class__", NOTHING, lambda cls, depth: quoted(tag)))
+    return _pairs(sorted(rows, key=itemgetter(0)))
 
 
 def joined(members: Iterable[str]) -> str:
-    """Return members of a JSON object as the object."""
+    """Return the members of a JSON object as the object."""
     return f"{{{','.join(members)}}}"
+
+
+def text_of(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return canonical fields as the JSON object."""
+    return joined([f'"{name}":{text}' for name, text in pairs])
 
 
 def _own_path(cls: type, names: frozenset[str], field: str) -> str:
@@ -217,7 +208,7 @@ def _describe(cls: type, fields: list[_Field], defs: Definitions) -> Schema:
 
 
 _done: dict[type, Codec] = {}
-_members_of: dict[tuple[type, bool], Members] = {}
+_tagged: dict[type, Pairs] = {}
 _started: set[type] = set()
 _lock = RLock()
 
@@ -241,23 +232,23 @@ def plain(cls: type, codec_of: CodecOf) -> Codec:
             fields = _fields(cls, codec_of)
         finally:
             _started.discard(cls)
-        untagged = _members_of[cls, False] = _members(fields)
-        _members_of[cls, True] = _members(fields, tag_of(cls))
+        written, untagged = _plain_pairs(fields), _canonical_pairs(fields)
+        _tagged[cls] = _canonical_pairs(fields, tag_of(cls))
         _done[cls] = _codec(
             cls,
-            _writer(fields),
-            lambda value, depth: joined(untagged(value, depth)),
+            lambda value, depth: dict(written(value, depth)),
+            lambda value, depth: text_of(untagged(value, depth)),
             _reader(cls, fields),
             lambda defs: defs.reference(cls, lambda: _describe(cls, fields, defs)),
         )
         return _done[cls]
 
 
-def members_of(cls: type, tagged: bool, codec_of: CodecOf) -> Members:
-    """Return what writes values of exactly this attrs class as the members of a canonical JSON object."""
-    if (cls, tagged) not in _members_of:
+def tagged(cls: type, codec_of: CodecOf) -> Pairs:
+    """Return what writes values of exactly this attrs class canonically, with their tag."""
+    if cls not in _tagged:
         plain(cls, codec_of)
-    return _members_of[cls, tagged]
+    return _tagged[cls]
 
 
 def _codec(cls: type, write: Convert, canon: Convert, read: Convert, schema: Callable[[Definitions], Schema]) -> Codec:
@@ -314,14 +305,11 @@ def declared(roots: tuple[type, ...], codec_of: CodecOf) -> Codec:
         data: dict[str, Any] = plain(cls, codec_of).write(value, depth)
         return data if cls is single else {TAG: tag_of(cls), **data}
 
-    met: dict[type, Members] = {}
-
     def canon(value: Any, depth: int) -> str:
-        members = met.get(type(value))
-        if members is None:
-            cls = class_of(value)
-            members = met[cls] = members_of(cls, cls is not single, codec_of)
-        return joined(members(value, depth))
+        cls = class_of(value)
+        if cls is single:
+            return plain(type(value), codec_of).canon(value, depth)
+        return text_of(tagged(cls, codec_of)(value, depth))
 
     def read(data: Any, depth: int) -> Any:
         if not isinstance(data, dict):

@@ -186,7 +186,7 @@ def _mapping(key: Codec, value: Codec) -> Codec:
 
     def canon(mapping: Any, depth: int) -> str:
         members = sorted(texts(mapping, depth).items(), key=lambda member: json.loads(member[0]))
-        return f"{{{','.join(f'{name}:{item}' for name, item in members)}}}"
+        return _wire_classes.joined([f"{name}:{item}" for name, item in members])
 
     def read(data: Any, depth: int) -> dict[Any, Any]:
         if not isinstance(data, dict):

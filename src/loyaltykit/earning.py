@@ -89,7 +89,7 @@ def _granted(plan: Plan, fact: Order | Activity, key: str, tier: Tiers, worth: W
     reasons = [*worth.reasons, *dict.fromkeys(limits.reasons if limits else ())]
     if asked and not reasons and not any(points for _, points in asked):
         reasons.append("rounded_down")
-    in_all = tuple(asked)
+    in_all = tuple(asked)  # as good as always what is given, too
     return Award(
         key, plan.version, tier, in_all, in_all if given == asked else tuple(given), tuple(lots),
         tuple(reasons), tuple(worth.shares), tuple(limits.cut) if limits else (), tuple(counts),

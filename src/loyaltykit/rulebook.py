@@ -173,7 +173,7 @@ class Rulebook:
         budgets = {f"budget/{name}": limit - got for name, (got, limit) in reserved.items()}
         part = Part(tier, elsewhere, budgets, source, ref, names)
         keys, refs, stems = [key], [], []
-        items = [("count", name) for name in names]
+        items = [*count_items(names)]
         if ref is not None:
             refs = [ref]
             # Of an order that is new there is nothing else yet; where it turns out not to be, `_order` asks for it.

@@ -28,7 +28,7 @@ from typing import Any, NoReturn, TypeVar, overload
 
 import attrs
 
-from loyaltykit._wire_classes import joined, members_of, plain, tag_of
+from loyaltykit._wire_classes import plain, tag_of, tagged, text_of
 from loyaltykit._wire_scalars import MAX_DEPTH, MAX_TEXT, Codec, Definitions, Schema
 from loyaltykit._wire_types import codec
 from loyaltykit.errors import InputError
@@ -113,21 +113,20 @@ def canonical(value: Any, without: Collection[str] = ()) -> str:
     >>> canonical(cash("35.20"))
     '{"amount":"35.2","kind":"cash","type":"tender"}'
     """
-    return joined(_without(_said(value), without))
+    return text_of(_without(_said(value), without))
 
 
-def _said(value: Any) -> list[str]:
+def _said(value: Any) -> list[tuple[str, str]]:
     _check(value)
     try:
-        return members_of(type(value), True, codec)(value, 0)
+        return tagged(type(value), codec)(value, 0)
     except InputError as error:
         error.field = _root(type(value)) + error.field
         raise
 
 
-def _without(said: list[str], names: Collection[str]) -> list[str]:
-    left_out = tuple([f'"{name}":' for name in names])
-    return [member for member in said if not member.startswith(left_out)] if names else said
+def _without(said: list[tuple[str, str]], names: Collection[str]) -> list[tuple[str, str]]:
+    return [pair for pair in said if pair[0] not in names] if names else said
 
 
 def signed(value: Any, without: Collection[str] = ()) -> tuple[str, str]:
@@ -138,8 +137,8 @@ def signed(value: Any, without: Collection[str] = ()) -> tuple[str, str]:
     True
     """
     said = _said(value)
-    text = joined(said)
-    return text, _hashed(joined(_without(said, without)) if without else text)
+    text = text_of(said)
+    return text, _hashed(text_of(_without(said, without)) if without else text)
 
 
 def _hashed(text: str) -> str:

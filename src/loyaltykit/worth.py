@@ -52,12 +52,14 @@ class Rate(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """What the bonuses that hold on a line do together: by whose name which factor is given, and by which bonuses.
+    """What bonuses that hold on a line do: `names` are those whose part the rule itself gives.
 
-    First comes what the rule itself gives, without a name; then what bonuses with limits or dates of their own add.
+    A bonus with limits or dates of its own gives its part itself; it is the `owner` then.
     """
 
-    parts: tuple[tuple[str, Fraction, tuple[str, ...]], ...]
+    owner: str  # "": the rule
+    by: Fraction
+    names: tuple[str, ...]
 
 
 class UnitPlan(NamedTuple):
@@ -74,7 +76,7 @@ class UnitPlan(NamedTuple):
     counted: bool
     terms: dict[str, tuple[Any, Any, str]]
     usual: frozenset[str]  # the rules whose points live and become active as the unit says
-    factors: dict[tuple[int, ...], Factor]
+    factors: dict[tuple[int, ...], tuple[Factor, ...]]
 
 
 class Plan(NamedTuple):
@@ -199,8 +201,8 @@ def order_worth(plan: Plan, order: Order, what_is_left: Remains, tier: Tiers) ->
             groups = _grouped(unit, content.goods, scene)
             for rate in rates:
                 for places, members in groups.items():
-                    factor = unit.factors.get(places) or _factor(plan, unit, places)
-                    _add_rate(plan, content, scene, unit.name, rate, factor, members, points, shares)
+                    factors = unit.factors.get(places) or _factors(plan, unit, places)
+                    _add_rate(plan, content, scene, unit.name, rate, factors, members, points, shares)
         for rule, per_line in unit.orders:
             if _applies(rule, per_line, scene) and (rule.minimum is None or scene.reaches(rule.minimum)):
                 lines = tuple(each.name for each in _where(rule, per_line, content.goods, scene) if each.line)
@@ -237,30 +239,31 @@ def _grouped(unit: UnitPlan, goods: list[Goods], scene: Scene) -> dict[tuple[int
     return groups
 
 
-def _factor(plan: Plan, unit: UnitPlan, places: tuple[int, ...]) -> Factor:
+def _factors(plan: Plan, unit: UnitPlan, places: tuple[int, ...]) -> tuple[Factor, ...]:
     """Join the bonuses at these places; each one's own part is what it adds to those before it."""
     bonuses = [unit.bonuses[place][0] for place in places]
     if plan.stacking == "best" and bonuses:
         bonuses = [max(bonuses, key=lambda rule: rule.factor)]
     reached = joint = _ONE
-    apart: list[tuple[str, Fraction, tuple[str, ...]]] = []
+    apart = []
     for rule in sorted(bonuses, key=lambda rule: rule.factor >= 1):  # a factor of 0 leaves nothing to add to
         factor = exact(rule.factor)
         added = factor - 1 if plan.stacking == "additive" else reached * (factor - 1)
         reached += added
         if rule.stands_alone:
-            apart.append((rule.name, added, ()))
+            apart.append(Factor(rule.name, added, ()))
         else:
             joint += added
-    found = Factor((("", max(joint, ZERO), tuple(rule.name for rule in bonuses if not rule.stands_alone)), *apart))
+    joined = tuple(rule.name for rule in bonuses if not rule.stands_alone)
+    found = (Factor("", max(joint, ZERO), joined), *apart)
     if len(unit.factors) < 4096:  # there are as many as combinations of bonuses on a line
         unit.factors[places] = found
     return found
 
 
 def _add_rate(
-    plan: Plan, content: Basket, scene: Scene, unit: str, rate: Rate, factor: Factor, members: Sequence[Goods],
-    points: dict[str, Fraction], shares: list[Share],
+    plan: Plan, content: Basket, scene: Scene, unit: str, rate: Rate, factors: Sequence[Factor],
+    members: Sequence[Goods], points: dict[str, Fraction], shares: list[Share],
 ) -> None:  # fmt: skip
     """Add what one rule gives on the lines that share a factor."""
     chosen = _where(rate.rule, rate.per_line, members, scene)
@@ -281,8 +284,8 @@ def _add_rate(
         points.setdefault(rate.rule.name, ZERO)
         return
     lines = tuple([each.name for each in chosen])
-    for own, part, names in factor.parts:
-        name = own or rate.rule.name
+    for owner, part, names in factors:
+        name = owner or rate.rule.name
         worth = base if part is _ONE else base * part
         points[name] = points[name] + worth if name in points else worth
         shares.append(Share(name, unit, lines, shown, per_shown if part is _ONE else per_shown * part, worth, names))

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
@@ -121,18 +121,15 @@ FACTS: dict[str, Callable[[int, str, datetime], Fact]] = {
 }
 
 
-def _facts(make: Callable[[int, str, datetime], Fact], count: int) -> list[Fact]:
-    return [
-        make(number, f"m{number % MEMBERS}", BEGIN + timedelta(milliseconds=number))
-        for number in itertools.islice(NUMBERS, count)
-    ]
+def _facts(make: Callable[[int, str, datetime], Fact], numbers: Iterable[int]) -> list[Fact]:
+    return [make(number, f"m{number % MEMBERS}", BEGIN + timedelta(milliseconds=number)) for number in numbers]
 
 
 def record(club: Club, make: Callable[[int, str, datetime], Fact]) -> Slice:
     """Return a slice of facts recorded one by one."""
 
     def prepare(count: int) -> Callable[[], None]:
-        facts = _facts(make, count)
+        facts = _facts(make, itertools.islice(NUMBERS, count))
 
         def run() -> None:
             for fact in facts:
@@ -147,7 +144,7 @@ def record_many(club: Club, make: Callable[[int, str, datetime], Fact]) -> Slice
     """Return a slice of facts recorded as one batch."""
 
     def prepare(count: int) -> Callable[[], None]:
-        facts = _facts(make, count)
+        facts = _facts(make, itertools.islice(NUMBERS, count))
 
         def run() -> None:
             for _ in club.record_many(facts, batch=count):
@@ -162,11 +159,7 @@ def _load_a_part(path: Path, what: str, part: int, parts: int, parent: Connectio
     """Record batches of the facts of a part of the members, whenever the parent process says so."""
     with Club(PROGRAM, SQLiteStore(path)) as club:
         while numbers := parent.recv():
-            facts = [
-                FACTS[what](number, f"m{number % MEMBERS}", BEGIN + timedelta(milliseconds=number))
-                for number in numbers
-                if number % MEMBERS % parts == part
-            ]
+            facts = _facts(FACTS[what], [number for number in numbers if number % MEMBERS % parts == part])
             parent.send("prepared")
             parent.recv()
             for _ in club.record_many(facts):

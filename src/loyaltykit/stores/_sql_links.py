@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 
 from loyaltykit.errors import InputError, StoreUnusable
-from loyaltykit.stores._sql_errors import BAD_VALUE, is_a_drivers, told
+from loyaltykit.stores._sql_errors import BAD_VALUE, is_a_drivers, is_an_answer, told
 
 Values = Sequence[Any]
 
@@ -114,6 +114,11 @@ class Held(NamedTuple):
     close: Callable[[], None]
     drop: Callable[[], None]
 
+    def failed(self, error: BaseException) -> None:
+        """Drop the connection if this error is no answer to what was asked."""
+        if not is_an_answer(error):
+            self.drop()
+
 
 class Road(Protocol):
     """Where connections come from."""
@@ -156,8 +161,9 @@ class EngineRoad:
                 close = _by_itself(connection)
             elif not single and self.dialect.name == "sqlite":
                 begin(connection.connection.driver_connection, CoreLink(connection), " IMMEDIATE")
-        except BaseException:
-            connection.invalidate()
+        except BaseException as error:
+            if not is_an_answer(error):
+                connection.invalidate()
             connection.close()
             raise
         return Held(CoreLink(connection), connection.commit, close, connection.invalidate)

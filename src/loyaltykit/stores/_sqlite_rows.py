@@ -91,7 +91,7 @@ def _balances(text: str) -> dict[str, Balance]:
 
 def balance(unit: str, numbers: str) -> Balance:
     """Return the balance of a unit from the numbers that are kept of it."""
-    return Balance(unit, *json.loads(numbers))
+    return Balance(unit, *parsed(numbers))
 
 
 def _range(stem: str) -> tuple[str, str]:

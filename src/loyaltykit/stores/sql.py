@@ -21,7 +21,6 @@ from loyaltykit.stores import _sql_schema
 from loyaltykit.stores._commits import check_commit, check_replacement, other_version
 from loyaltykit.stores._sql_again import run_transaction
 from loyaltykit.stores._sql_desk import Chain, Desk, chained, is_about_rows
-from loyaltykit.stores._sql_errors import is_an_answer
 from loyaltykit.stores._sql_links import (
     EngineRoad,
     Held,
@@ -263,8 +262,7 @@ class SqlStore:
             try:
                 held.link.change(lock.sql, lock.values({"account": account}))
             except BaseException as error:
-                if not is_an_answer(error):
-                    held.drop()
+                held.failed(error)
                 held.close()
                 raise
         pin = _Pin(self, account, held)
@@ -391,8 +389,7 @@ class SqlStore:
                     with told_as(self._road.place, committing=True):
                         held.commit()
             except BaseException as error:
-                if not is_an_answer(error):
-                    held.drop()
+                held.failed(error)
                 raise
             finally:
                 if pin is None:
